@@ -1,0 +1,240 @@
+//! What a file becomes: a document with pages, words and problems; and the one way in, [`read`].
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{docx, pdf, text};
+
+/// Reads a file: its type by the name's extension, its text page by page.
+///
+/// A page that cannot be read is a problem on the document, not an error.
+pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
+    let Some(media_type) = MediaType::from_name(file_name) else {
+        let extension = Path::new(file_name).extension().unwrap_or_default();
+        return Err(ReadError::Unsupported {
+            extension: extension.to_string_lossy().into_owned(),
+        });
+    };
+    if bytes.is_empty() {
+        return Err(ReadError::Empty);
+    }
+    Limits::check("bytes", bytes.len(), limits.max_bytes)?;
+    match media_type {
+        MediaType::Pdf => pdf::read(bytes, limits),
+        MediaType::Docx => docx::read(bytes, limits),
+        MediaType::Markdown | MediaType::Text => text::read(bytes, media_type, limits),
+    }
+}
+
+/// A file as text: pages in order, and what could not be read of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// The title that the file states or shows, if any.
+    pub title: Option<String>,
+    /// What kind of file it came from.
+    pub media_type: MediaType,
+    /// All pages, numbered from 1 without gaps; a page without text is kept, empty.
+    pub pages: Vec<Page>,
+    /// What could not be read, in page order.
+    pub problems: Vec<Problem>,
+}
+
+/// The kinds of file that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaType {
+    /// Portable Document Format with a text layer.
+    Pdf,
+    /// Office Open XML text document.
+    Docx,
+    /// Markdown, kept as it is written.
+    Markdown,
+    /// Plain text in any encoding.
+    Text,
+}
+
+impl MediaType {
+    /// The file name extensions that can be read, in lower case.
+    pub const EXTENSIONS: [&'static str; 6] = ["pdf", "docx", "md", "markdown", "txt", "text"];
+
+    /// The type that a file name's extension says, in any case.
+    pub fn from_name(file_name: &str) -> Option<Self> {
+        let extension = Path::new(file_name).extension()?.to_str()?;
+        match extension.to_ascii_lowercase().as_str() {
+            "pdf" => Some(Self::Pdf),
+            "docx" => Some(Self::Docx),
+            "md" | "markdown" => Some(Self::Markdown),
+            "txt" | "text" => Some(Self::Text),
+            _ => None,
+        }
+    }
+
+    /// The registered media type (IANA).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pdf => "application/pdf",
+            Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Self::Markdown => "text/markdown",
+            Self::Text => "text/plain",
+        }
+    }
+
+    /// What a person calls such a file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pdf => "PDF file",
+            Self::Docx => "Word document (.docx)",
+            Self::Markdown => "Markdown file",
+            Self::Text => "text file",
+        }
+    }
+}
+
+/// One page: its text and, for PDF, where each word stands.
+///
+/// Lines of a paragraph are joined by a space, other lines end in one line feed, and paragraphs
+/// are a blank line apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// Position in the file, from 1.
+    pub number: u32,
+    /// The number printed on the page, where the file says so (`iv`, `A-3`).
+    pub label: Option<String>,
+    /// Width before rotation, in points; 0 where the format has no page size.
+    pub width_pt: f32,
+    /// Height before rotation, in points; 0 where the format has no page size.
+    pub height_pt: f32,
+    /// Degrees clockwise by which a viewer turns the page: 0, 90, 180 or 270.
+    pub rotation: u16,
+    /// The page's text, without blank ends.
+    pub text: String,
+    /// The words in text order; empty where the format has no positions.
+    pub words: Vec<Word>,
+}
+
+/// A word's place: in the page's text and on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// First byte in [`Page::text`].
+    pub start: u32,
+    /// Byte after the last in [`Page::text`].
+    pub end: u32,
+    /// `x0, y0, x1, y1` in points from the lower left corner of the unrotated page, y upwards.
+    pub bbox: [f32; 4],
+}
+
+/// Something that could not be read, for the reader of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The page, from 1; none when it concerns the whole file.
+    pub page: Option<u32>,
+    /// What went wrong, lower case, without a full stop.
+    pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn on_page(page: u32, message: String) -> Self {
+        let page = Some(page);
+        Self { page, message }
+    }
+}
+
+/// How much of a file is read before it is refused; the guard against decompression bombs.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest file, in bytes.
+    pub max_bytes: usize,
+    /// Most pages in a file.
+    pub max_pages: usize,
+    /// Most bytes of one page's drawing instructions, or of one part of a docx, once unpacked.
+    pub max_page_bytes: usize,
+    /// Most drawing instructions on one page; the rest of the page is left out.
+    pub max_page_operations: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 256 << 20,
+            max_pages: 10_000,
+            max_page_bytes: 64 << 20,
+            max_page_operations: 2_000_000,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn check(what: &'static str, found: usize, limit: usize) -> Result<(), ReadError> {
+        if found > limit {
+            return Err(ReadError::TooLarge { what, found, limit });
+        }
+        Ok(())
+    }
+}
+
+/// Why a whole file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// No bytes, or no text in a text file.
+    #[error("the file is empty")]
+    Empty,
+    /// An extension that no reader knows.
+    #[error("files of type '.{extension}' cannot be read")]
+    Unsupported {
+        /// As in the name, without the dot; empty when there is none.
+        extension: String,
+    },
+    /// The content is of another kind than the name says.
+    #[error("the file is named like a {named} but is not one")]
+    NotWhatItSays {
+        /// What the name says.
+        named: &'static str,
+    },
+    /// A password is needed.
+    #[error("the file is locked with a password")]
+    Locked,
+    /// The structure is broken beyond repair.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
+    /// Pages without any text, as scanners make them.
+    #[error("the file has no text layer on any of its {pages} pages")]
+    NoText {
+        /// How many pages were looked at.
+        pages: usize,
+    },
+    /// A limit of [`Limits`] is passed.
+    #[error("the file is too large: {found} {what}, the limit is {limit}")]
+    TooLarge {
+        /// What was counted.
+        what: &'static str,
+        /// How many there are (at least).
+        found: usize,
+        /// How many are read.
+        limit: usize,
+    },
+}
+
+impl ReadError {
+    /// What the person who gave the file can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty => "Check that the file was copied completely, then add it again.",
+            Self::Unsupported { .. } => {
+                "Save it as PDF, .docx, .txt or .md and add that file instead."
+            }
+            Self::NotWhatItSays { .. } => {
+                "Open it in the program it came from and save it again under the right type."
+            }
+            Self::Locked => "Open it with its password, save a copy without one and add the copy.",
+            Self::Damaged(_) => {
+                "Get the file again from where it came, or open it and save it anew as PDF."
+            }
+            Self::NoText { .. } => {
+                "It is probably a scan: run it through text recognition (OCR) and add the result."
+            }
+            Self::TooLarge { .. } => "Split the file into smaller ones and add those.",
+        }
+    }
+}

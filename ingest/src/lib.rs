@@ -1,0 +1,19 @@
+//! A file's bytes in, a document with its pages and chunks out; also what changed in a folder.
+//! A leaf: it knows no network, no runtime, no model and no store, so it builds and is tested in seconds.
+
+mod body;
+mod chunk;
+mod clean;
+mod document;
+mod docx;
+mod folder;
+mod pdf;
+mod text;
+
+pub use chunk::{Chunk, ChunkRules, PageSpan, TokenCounter, TokenizerError, chunk};
+pub use document::{Document, Limits, MediaType, Page, Problem, ReadError, Word, read};
+pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
+
+/// The revision of this crate's reading and chunking: raised when the same bytes would give
+/// other pages or chunks, so that stored documents are known to be out of date.
+pub const REVISION: u32 = 1;

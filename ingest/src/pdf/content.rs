@@ -1,0 +1,351 @@
+//! Runs a page's drawing instructions as far as they place text (ISO 32000-1, 9.4) and yields
+//! glyphs with their positions on the page as shown.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use lopdf::content::{Content, Operation};
+use lopdf::{Dictionary, Document, Object, ObjectId};
+
+use super::fonts::Font;
+use super::geometry::{IDENTITY, Matrix, PageGeometry, apply, matrix_of, multiply};
+use super::objects::{dictionary, entry, follow, inherited, name, number, numbers};
+use crate::Limits;
+
+const MAX_FORM_DEPTH: usize = 12;
+const MAX_SAVED_STATES: usize = 512;
+/// More characters than any page holds legibly; what a crafted page has beyond is left out.
+const MAX_GLYPHS: usize = 400_000;
+
+/// A page's glyphs in drawing order, and what else bears on its text.
+#[derive(Default)]
+pub(super) struct PageGlyphs {
+    /// The text of all glyphs; each [`Glyph`] is a range of it.
+    pub(super) text: String,
+    pub(super) glyphs: Vec<Glyph>,
+    /// Codes that no table of the file turns into text.
+    pub(super) unreadable: usize,
+    /// Pictures drawn, so that a scanned page is told from a blank one.
+    pub(super) images: usize,
+    /// Set when a limit cut the page short.
+    pub(super) cut_short: bool,
+}
+
+/// A shown character (or ligature), on the page as shown, in points.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glyph {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Start of its baseline.
+    pub(super) origin: [f32; 2],
+    /// End of its baseline: where the next glyph would start.
+    pub(super) advance: [f32; 2],
+    /// From the baseline to the top of its em.
+    pub(super) up: [f32; 2],
+}
+
+/// Fonts are shared by a document's pages, so they are loaded once.
+pub(super) type FontCache = HashMap<ObjectId, Rc<Font>>;
+
+/// The glyphs of a page, its forms and its filled-in fields.
+pub(super) fn page_glyphs(
+    document: &Document,
+    page: ObjectId,
+    geometry: PageGeometry,
+    fonts: &mut FontCache,
+    limits: &Limits,
+) -> Result<PageGlyphs, lopdf::Error> {
+    let content = document.get_page_content_with_limit(page, limits.max_page_bytes)?;
+    let no_resources = Dictionary::new();
+    let resources = inherited(document, page, b"Resources")
+        .and_then(|object| object.as_dict().ok())
+        .unwrap_or(&no_resources);
+    let mut interpreter = Interpreter {
+        document,
+        fonts,
+        shown_size: geometry.shown_size(),
+        max_form_bytes: limits.max_page_bytes,
+        operations_left: limits.max_page_operations,
+        form_bytes_left: limits.max_page_bytes.saturating_mul(4),
+        out: PageGlyphs::default(),
+    };
+    let state = State::new(geometry.to_shown());
+    interpreter.run(&content, resources, state.clone(), 0);
+    interpreter.draw_fields(page, resources, &state);
+    Ok(interpreter.out)
+}
+
+#[derive(Clone)]
+struct State {
+    to_page: Matrix,
+    font: Option<Rc<Font>>,
+    size: f64,
+    character_spacing: f64,
+    word_spacing: f64,
+    stretch: f64,
+    leading: f64,
+    rise: f64,
+}
+
+impl State {
+    fn new(to_page: Matrix) -> Self {
+        Self {
+            to_page,
+            font: None,
+            size: 1.0,
+            character_spacing: 0.0,
+            word_spacing: 0.0,
+            stretch: 1.0,
+            leading: 0.0,
+            rise: 0.0,
+        }
+    }
+}
+
+struct Interpreter<'a, 'c> {
+    document: &'a Document,
+    fonts: &'c mut FontCache,
+    shown_size: [f64; 2],
+    max_form_bytes: usize,
+    operations_left: usize,
+    form_bytes_left: usize,
+    out: PageGlyphs,
+}
+
+impl<'a> Interpreter<'a, '_> {
+    fn run(&mut self, content: &[u8], resources: &'a Dictionary, mut state: State, depth: usize) {
+        let mut saved: Vec<State> = Vec::new();
+        let (mut text, mut line) = (IDENTITY, IDENTITY);
+        for operation in Content::decode_iter(content) {
+            let Ok(Operation { operator, operands }) = operation else {
+                return;
+            };
+            if self.operations_left == 0 || self.out.glyphs.len() >= MAX_GLYPHS {
+                self.out.cut_short = true;
+                return;
+            }
+            self.operations_left -= 1;
+            let n = |at: usize| operands.get(at).map_or(0.0, number);
+            let matrix = || [n(0), n(1), n(2), n(3), n(4), n(5)];
+            let moved = |line: &Matrix, x, y| multiply(&[1.0, 0.0, 0.0, 1.0, x, y], line);
+            match operator.as_str() {
+                "q" if saved.len() < MAX_SAVED_STATES => saved.push(state.clone()),
+                "Q" => state = saved.pop().unwrap_or(state),
+                "cm" => state.to_page = multiply(&matrix(), &state.to_page),
+                "BT" => (text, line) = (IDENTITY, IDENTITY),
+                "Tf" => {
+                    if let Some(Ok(font)) = operands.first().map(Object::as_name) {
+                        state.font = self.font(resources, font);
+                    }
+                    state.size = n(1);
+                }
+                "Tc" => state.character_spacing = n(0),
+                "Tw" => state.word_spacing = n(0),
+                "Tz" => state.stretch = n(0) / 100.0,
+                "TL" => state.leading = n(0),
+                "Ts" => state.rise = n(0),
+                "Td" | "TD" => {
+                    if operator == "TD" {
+                        state.leading = -n(1);
+                    }
+                    line = moved(&line, n(0), n(1));
+                    text = line;
+                }
+                "Tm" => (text, line) = (matrix(), matrix()),
+                "T*" | "'" | "\"" => {
+                    line = moved(&line, 0.0, -state.leading);
+                    text = line;
+                    if operator == "\"" {
+                        (state.word_spacing, state.character_spacing) = (n(0), n(1));
+                    }
+                    self.show(&state, &mut text, operands.last());
+                }
+                "Tj" => self.show(&state, &mut text, operands.first()),
+                "TJ" => {
+                    let Some(Ok(pieces)) = operands.first().map(Object::as_array) else {
+                        continue;
+                    };
+                    for piece in pieces {
+                        if matches!(piece, Object::String(..)) {
+                            self.show(&state, &mut text, Some(piece));
+                        } else {
+                            let shift = -number(piece) / 1000.0 * state.size * state.stretch;
+                            text = moved(&text, shift, 0.0);
+                        }
+                    }
+                }
+                "Do" => {
+                    if let Some(Ok(name)) = operands.first().map(Object::as_name) {
+                        self.draw_object(name, resources, &state, depth);
+                    }
+                }
+                "BI" => self.out.images += 1,
+                _ => {}
+            }
+        }
+    }
+
+    fn show(&mut self, state: &State, text: &mut Matrix, string: Option<&Object>) {
+        let (Some(Object::String(bytes, _)), Some(font)) = (string, &state.font) else {
+            return;
+        };
+        for code in bytes.chunks(font.code_bytes) {
+            let is_space = *code == [b' '];
+            let code = code
+                .iter()
+                .fold(0, |code, &byte| code << 8 | u32::from(byte));
+            let width = font.width(code) * state.size;
+            self.place(font, code, width, state, text);
+            let word_spacing = if is_space { state.word_spacing } else { 0.0 };
+            let step = (width + state.character_spacing + word_spacing) * state.stretch;
+            *text = multiply(&[1.0, 0.0, 0.0, 1.0, step, 0.0], text);
+        }
+    }
+
+    fn place(&mut self, font: &Font, code: u32, width: f64, state: &State, text: &Matrix) {
+        let matrix = multiply(text, &state.to_page);
+        let origin = apply(&matrix, 0.0, state.rise);
+        let advance = apply(&matrix, width * state.stretch, state.rise);
+        let top = apply(&matrix, 0.0, state.rise + state.size * font.em);
+        let on_page = |[x, y]: [f64; 2]| {
+            let [page_width, page_height] = self.shown_size;
+            (-1.0..=page_width + 1.0).contains(&x) && (-1.0..=page_height + 1.0).contains(&y)
+        };
+        // Also false for what is not a number; text beside the page is never seen.
+        if !(on_page(origin) || on_page(advance)) || self.out.glyphs.len() >= MAX_GLYPHS {
+            return;
+        }
+        let start = self.out.text.len() as u32;
+        if !font.push_text(code, &mut self.out.text) {
+            self.out.unreadable += usize::from(width != 0.0);
+            return;
+        }
+        let end = self.out.text.len() as u32;
+        if end > start {
+            self.out.glyphs.push(Glyph {
+                start,
+                end,
+                origin: origin.map(|value| value as f32),
+                advance: advance.map(|value| value as f32),
+                up: [(top[0] - origin[0]) as f32, (top[1] - origin[1]) as f32],
+            });
+        }
+    }
+
+    fn font(&mut self, resources: &'a Dictionary, name: &[u8]) -> Option<Rc<Font>> {
+        let object = dictionary(self.document, resources, b"Font")?
+            .get(name)
+            .ok()?;
+        let load = || {
+            let font = follow(self.document, object).as_dict().ok()?;
+            Some(Rc::new(Font::load(self.document, font)))
+        };
+        let Ok(id) = object.as_reference() else {
+            return load();
+        };
+        if let Some(font) = self.fonts.get(&id) {
+            return Some(Rc::clone(font));
+        }
+        let font = load()?;
+        self.fonts.insert(id, Rc::clone(&font));
+        Some(font)
+    }
+
+    fn draw_object(&mut self, name: &[u8], resources: &'a Dictionary, state: &State, depth: usize) {
+        let object = dictionary(self.document, resources, b"XObject")
+            .and_then(|objects| entry(self.document, objects, name));
+        let Some(Object::Stream(form)) = object else {
+            return;
+        };
+        if self::name(self.document, &form.dict, b"Subtype") == Some(b"Image") {
+            self.out.images += 1;
+            return;
+        }
+        self.draw_form(form, resources, state, depth);
+    }
+
+    fn draw_form(
+        &mut self,
+        form: &'a lopdf::Stream,
+        resources: &'a Dictionary,
+        state: &State,
+        depth: usize,
+    ) {
+        if depth >= MAX_FORM_DEPTH || self.form_bytes_left == 0 {
+            return;
+        }
+        let limit = self.max_form_bytes.min(self.form_bytes_left);
+        let Ok(content) = form.get_plain_content_with_limit(limit) else {
+            return;
+        };
+        self.form_bytes_left -= content.len().min(self.form_bytes_left);
+        let matrix = matrix_of(self.document, entry(self.document, &form.dict, b"Matrix"));
+        let mut state = state.clone();
+        state.to_page = multiply(&matrix, &state.to_page);
+        let resources = dictionary(self.document, &form.dict, b"Resources").unwrap_or(resources);
+        self.run(&content, resources, state, depth + 1);
+    }
+
+    /// Draws what was filled into form fields or typed onto the page: the appearance streams of
+    /// widget and free text annotations (ISO 32000-1, 12.5.5).
+    fn draw_fields(&mut self, page: ObjectId, resources: &'a Dictionary, state: &State) {
+        const HIDDEN_OR_NO_VIEW: i64 = 1 << 1 | 1 << 5;
+        let annotations = self
+            .document
+            .get_dictionary(page)
+            .ok()
+            .and_then(|page| entry(self.document, page, b"Annots")?.as_array().ok());
+        for annotation in annotations.into_iter().flatten() {
+            let Ok(annotation) = follow(self.document, annotation).as_dict() else {
+                continue;
+            };
+            let subtype = name(self.document, annotation, b"Subtype");
+            let flags = entry(self.document, annotation, b"F").map_or(0.0, number) as i64;
+            if matches!(subtype, Some(b"Widget" | b"FreeText")) && flags & HIDDEN_OR_NO_VIEW == 0 {
+                self.draw_annotation(annotation, resources, state);
+            }
+        }
+    }
+
+    fn draw_annotation(
+        &mut self,
+        annotation: &'a Dictionary,
+        resources: &'a Dictionary,
+        state: &State,
+    ) -> Option<()> {
+        let appearances = dictionary(self.document, annotation, b"AP")?;
+        let form = match entry(self.document, appearances, b"N")? {
+            Object::Stream(form) => form,
+            Object::Dictionary(states) => {
+                let shown = name(self.document, annotation, b"AS")?;
+                entry(self.document, states, shown)?.as_stream().ok()?
+            }
+            _ => return None,
+        };
+        let [x0, y0, x1, y1]: [f64; 4] = numbers(self.document, annotation, b"Rect")?;
+        let bbox: [f64; 4] = numbers(self.document, &form.dict, b"BBox")?;
+        let matrix = matrix_of(self.document, entry(self.document, &form.dict, b"Matrix"));
+        let corners =
+            [(0, 1), (2, 1), (0, 3), (2, 3)].map(|(x, y)| apply(&matrix, bbox[x], bbox[y]));
+        let least = |axis: usize| {
+            corners
+                .iter()
+                .map(|c| c[axis])
+                .fold(f64::INFINITY, f64::min)
+        };
+        let most = |axis: usize| {
+            corners
+                .iter()
+                .map(|c| c[axis])
+                .fold(f64::NEG_INFINITY, f64::max)
+        };
+        let scale = |rect: f64, form: f64| if form > 0.0 { rect / form } else { 1.0 };
+        let sx = scale((x1 - x0).abs(), most(0) - least(0));
+        let sy = scale((y1 - y0).abs(), most(1) - least(1));
+        let (tx, ty) = (x0.min(x1) - least(0) * sx, y0.min(y1) - least(1) * sy);
+        let mut state = state.clone();
+        state.to_page = multiply(&[sx, 0.0, 0.0, sy, tx, ty], &state.to_page);
+        self.draw_form(form, resources, &state, 0);
+        Some(())
+    }
+}

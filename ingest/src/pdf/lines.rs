@@ -1,0 +1,292 @@
+//! Glyphs to words to lines, by the gaps between them. Drawing order is kept, since it is nearly
+//! always reading order; a page drawn in disorder is sorted from top to bottom.
+
+use super::content::{Glyph, PageGlyphs};
+
+/// A gap of this part of the font size ends a word (spaces are often not drawn at all).
+const WORD_GAP: f32 = 0.16;
+/// A gap of this many font sizes stands between the cells of a table row.
+const CELL_GAP: f32 = 2.0;
+/// A step across the line of this part of the font size starts a new line; less is a superscript.
+const LINE_STEP: f32 = 0.55;
+/// Fake bold draws a character again within so many glyphs.
+const DUPLICATE_REACH: usize = 24;
+
+/// Words that stand on one baseline, in points on the page as shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    pub(super) words: Vec<LineWord>,
+    /// Runs from left to right, level.
+    pub(super) level: bool,
+    /// `x0, y0, x1, y1` around all words.
+    pub(super) bbox: [f32; 4],
+    pub(super) baseline: f32,
+    /// Mean font size by characters.
+    pub(super) size: f32,
+}
+
+/// A word with its place on the page as shown.
+#[derive(Clone, Debug)]
+pub(super) struct LineWord {
+    pub(super) text: String,
+    pub(super) bbox: [f32; 4],
+    /// A table cell's gap stands before it.
+    pub(super) after_gap: bool,
+}
+
+impl Line {
+    /// Its words with single spaces.
+    pub(super) fn text(&self) -> String {
+        let words: Vec<&str> = self.words.iter().map(|word| word.text.as_str()).collect();
+        words.join(" ")
+    }
+
+    pub(super) fn width(&self) -> f32 {
+        self.bbox[2] - self.bbox[0]
+    }
+
+    /// How much of the narrower line's width both cover.
+    pub(super) fn overlap(&self, other: &Self) -> f32 {
+        let covered = self.bbox[2].min(other.bbox[2]) - self.bbox[0].max(other.bbox[0]);
+        covered / self.width().min(other.width()).max(1.0)
+    }
+}
+
+/// The lines of a page in reading order.
+pub(super) fn page_lines(page: &PageGlyphs) -> Vec<Line> {
+    let mut builder = Builder::default();
+    for (at, glyph) in page.glyphs.iter().enumerate() {
+        let recent = &page.glyphs[at.saturating_sub(DUPLICATE_REACH)..at];
+        let text = text_of(page, glyph);
+        if text != " " && recent.iter().any(|other| is_same_place(page, other, glyph)) {
+            continue;
+        }
+        builder.push(glyph, text);
+    }
+    builder.end_line();
+    let mut lines = builder.lines;
+    if is_disordered(&lines) {
+        lines = sort_top_down(lines);
+    }
+    lines
+}
+
+fn text_of<'a>(page: &'a PageGlyphs, glyph: &Glyph) -> &'a str {
+    &page.text[glyph.start as usize..glyph.end as usize]
+}
+
+fn is_same_place(page: &PageGlyphs, other: &Glyph, glyph: &Glyph) -> bool {
+    let near = 0.15 * length(glyph.up);
+    (other.origin[0] - glyph.origin[0]).abs() < near
+        && (other.origin[1] - glyph.origin[1]).abs() < near
+        && text_of(page, other) == text_of(page, glyph)
+}
+
+fn length([x, y]: [f32; 2]) -> f32 {
+    x.hypot(y)
+}
+
+#[derive(Default)]
+struct Builder {
+    lines: Vec<Line>,
+    line: Line,
+    word: Option<LineWord>,
+    /// Sum of font size by character, and characters, of the line so far.
+    sizes: (f32, f32),
+    previous: Option<Previous>,
+    after_gap: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Previous {
+    /// Where the last glyph, blank or not, ended.
+    end: [f32; 2],
+    /// Where the last glyph that shows ended.
+    ink_end: [f32; 2],
+    direction: [f32; 2],
+    size: f32,
+}
+
+impl Builder {
+    fn push(&mut self, glyph: &Glyph, text: &str) {
+        let size = length(glyph.up).max(0.1);
+        let run = [
+            glyph.advance[0] - glyph.origin[0],
+            glyph.advance[1] - glyph.origin[1],
+        ];
+        let run_length = length(run);
+        let mut direction = [glyph.up[1] / size, -glyph.up[0] / size];
+        if run_length > 1e-3 {
+            direction = run.map(|value| value / run_length);
+        }
+        if let Some(previous) = self.previous {
+            self.separate(glyph, size, direction, previous);
+        }
+        let blank = text.chars().all(char::is_whitespace);
+        if blank {
+            self.end_word();
+        } else {
+            self.push_ink(glyph, text, size, direction);
+        }
+        let ink_end = match self.previous {
+            Some(previous) if blank => previous.ink_end,
+            _ => glyph.advance,
+        };
+        self.previous = Some(Previous {
+            end: glyph.advance,
+            ink_end,
+            direction,
+            size,
+        });
+    }
+
+    /// Ends the word or the line before a glyph that does not follow on the last one.
+    fn separate(&mut self, glyph: &Glyph, size: f32, direction: [f32; 2], previous: Previous) {
+        let [dx, dy] = previous.direction;
+        let step = |from: [f32; 2]| [glyph.origin[0] - from[0], glyph.origin[1] - from[1]];
+        let along = |[x, y]: [f32; 2]| x * dx + y * dy;
+        let gap = step(previous.end);
+        let across = (gap[1] * dx - gap[0] * dy).abs();
+        let larger = size.max(previous.size);
+        let turned = direction[0] * dx + direction[1] * dy < 0.85;
+        if turned || across > LINE_STEP * larger || along(gap) < -larger {
+            self.end_line();
+        } else if along(gap) > WORD_GAP * size.min(previous.size.max(0.5 * size)) {
+            self.end_word();
+        }
+        if self.word.is_none() {
+            self.after_gap = along(step(previous.ink_end)) > CELL_GAP * larger;
+        }
+    }
+
+    fn push_ink(&mut self, glyph: &Glyph, text: &str, size: f32, direction: [f32; 2]) {
+        let bbox = glyph_box(glyph);
+        if self.line.words.is_empty() && self.word.is_none() {
+            self.line.level = direction[0] > 0.98;
+            self.line.baseline = glyph.origin[1];
+        }
+        let characters = text.chars().count() as f32;
+        self.sizes.0 += size * characters;
+        self.sizes.1 += characters;
+        // A glyph may stand for several words: each gets the glyph's box.
+        for (at, part) in text.split(' ').enumerate() {
+            if at > 0 {
+                self.end_word();
+            }
+            if part.is_empty() {
+                continue;
+            }
+            if let Some(word) = &mut self.word {
+                word.text.push_str(part);
+                word.bbox = around(word.bbox, bbox);
+            } else {
+                let after_gap = self.after_gap && !self.line.words.is_empty();
+                let text = part.to_owned();
+                self.word = Some(LineWord {
+                    text,
+                    bbox,
+                    after_gap,
+                });
+            }
+        }
+    }
+
+    fn end_word(&mut self) {
+        if let Some(word) = self.word.take() {
+            self.line.bbox = if self.line.words.is_empty() {
+                word.bbox
+            } else {
+                around(self.line.bbox, word.bbox)
+            };
+            self.line.words.push(word);
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.end_word();
+        let (sum, characters) = std::mem::take(&mut self.sizes);
+        let mut line = std::mem::take(&mut self.line);
+        if !line.words.is_empty() {
+            line.size = sum / characters.max(1.0);
+            self.lines.push(line);
+        }
+    }
+}
+
+/// Around the glyph's em: a usual font reaches .22 below the baseline and .78 above.
+fn glyph_box(glyph: &Glyph) -> [f32; 4] {
+    let up = glyph.up;
+    let corners = [
+        (glyph.origin, -0.22),
+        (glyph.origin, 0.78),
+        (glyph.advance, -0.22),
+        (glyph.advance, 0.78),
+    ]
+    .map(|([x, y], part)| [x + part * up[0], y + part * up[1]]);
+    let [mut x0, mut y0] = corners[0];
+    let [mut x1, mut y1] = corners[0];
+    for [x, y] in corners {
+        (x0, y0) = (x0.min(x), y0.min(y));
+        (x1, y1) = (x1.max(x), y1.max(y));
+    }
+    [x0, y0, x1, y1]
+}
+
+fn around(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    [
+        a[0].min(b[0]),
+        a[1].min(b[1]),
+        a[2].max(b[2]),
+        a[3].max(b[3]),
+    ]
+}
+
+/// Whether the drawing order jumps back up over text it has passed, again and again.
+/// Up to a higher line beside the last one is only the next column.
+fn is_disordered(lines: &[Line]) -> bool {
+    let jumps = lines
+        .windows(2)
+        .filter(|pair| {
+            let up = pair[1].baseline - pair[0].baseline;
+            pair[0].level
+                && pair[1].level
+                && up > 0.6 * pair[1].size
+                && pair[0].overlap(&pair[1]) > 0.3
+        })
+        .count();
+    jumps >= 4 && jumps * 8 > lines.len()
+}
+
+/// From top to bottom, lines on one baseline from left to right and as one line.
+fn sort_top_down(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.sort_by(|a, b| b.baseline.total_cmp(&a.baseline));
+    let mut rows: Vec<Vec<Line>> = Vec::new();
+    for line in lines {
+        match rows.last_mut() {
+            Some(row)
+                if line.level
+                    && row[0].level
+                    && row[0].baseline - line.baseline < 0.4 * line.size.min(row[0].size) =>
+            {
+                row.push(line);
+            }
+            _ => rows.push(vec![line]),
+        }
+    }
+    let mut sorted: Vec<Line> = Vec::new();
+    for mut row in rows {
+        row.sort_by(|a, b| a.bbox[0].total_cmp(&b.bbox[0]));
+        let mut row = row.into_iter();
+        let Some(mut line) = row.next() else { continue };
+        for mut next in row {
+            let gap = next.bbox[0] - line.bbox[2];
+            if let Some(word) = next.words.first_mut() {
+                word.after_gap = gap > CELL_GAP * line.size;
+            }
+            line.bbox = around(line.bbox, next.bbox);
+            line.words.append(&mut next.words);
+        }
+        sorted.push(line);
+    }
+    sorted
+}

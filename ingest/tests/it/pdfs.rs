@@ -1,0 +1,371 @@
+use lopdf::{Object, Stream, dictionary};
+use premise_ingest::{Document, Limits, ReadError, read};
+use proptest::prelude::*;
+
+use crate::make::{Pdf, save};
+
+fn read_pdf(bytes: &[u8]) -> Document {
+    read("lease.pdf", bytes, &Limits::default()).unwrap()
+}
+
+fn refused(bytes: &[u8]) -> ReadError {
+    let error = read("lease.pdf", bytes, &Limits::default()).unwrap_err();
+    assert!(error.hint().ends_with('.'));
+    error
+}
+
+/// One page with this content, and its text.
+fn check(content: &str, text: &str) {
+    let document = read_pdf(&Pdf::new().page(content).bytes());
+    assert_eq!(document.pages[0].text, text, "{content}");
+    assert_words_are_exact(&document);
+}
+
+fn assert_words_are_exact(document: &Document) {
+    for page in &document.pages {
+        let mut covered = String::new();
+        let mut last_end = 0;
+        for word in &page.words {
+            let text = &page.text[word.start as usize..word.end as usize];
+            assert!(
+                word.start >= last_end && !text.is_empty() && !text.contains(char::is_whitespace)
+            );
+            assert!(word.bbox[0] <= word.bbox[2] && word.bbox[1] <= word.bbox[3]);
+            covered.push_str(text);
+            last_end = word.end;
+        }
+        let visible: String = page.text.split_whitespace().collect();
+        assert_eq!(covered, visible);
+    }
+}
+
+#[test]
+fn gaps_make_words_and_steps_make_lines() {
+    check(
+        "BT /F1 12 Tf 72 700 Td (rent) Tj 40 0 Td (due) Tj ET",
+        "rent due",
+    );
+    check(
+        "BT /F1 12 Tf 72 700 Td [(re) -20 (nt) -400 (due)] TJ ET",
+        "rent due",
+    );
+    check(
+        "BT /F1 12 Tf 72 700 Td (rent) Tj 200 0 Td (due) Tj ET",
+        "rent  due",
+    );
+    check(
+        "BT /F1 12 Tf 72 700 Td (rent) Tj 0 -14 Td (due) Tj ET",
+        "rent\ndue",
+    );
+    check(
+        "BT /F1 12 Tf 72 700 Td (rent) Tj 0 -60 Td (due) Tj ET",
+        "rent\n\ndue",
+    );
+    check(
+        "BT /F1 12 Tf 72 700 Td (x) Tj 5 Ts /F1 7 Tf (2) Tj ET",
+        "x2",
+    );
+}
+
+#[test]
+fn a_paragraph_is_one_line_and_items_stand_alone() {
+    let document = read_pdf(
+        &Pdf::new()
+            .lines(&[
+                "The tenant shall pay the monthly rent to the landlord on the first day of each",
+                "month without any deduction, set-off or counterclaim, and shall bear all costs of",
+                "the transfer.",
+                "\\(a\\) Late payments bear interest.",
+                "\\(b\\) Partial payments count towards the oldest debt first, unless the landlord and",
+                "the tenant have agreed otherwise in writing.",
+            ])
+            .bytes(),
+    );
+    let lines: Vec<&str> = document.pages[0]
+        .text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[0].ends_with("of each month without any deduction, set-off or counterclaim, and shall bear all costs of the transfer."));
+    assert_eq!(lines[1], "(a) Late payments bear interest.");
+    assert!(lines[2].ends_with("landlord and the tenant have agreed otherwise in writing."));
+    assert_words_are_exact(&document);
+}
+
+#[test]
+fn hyphens_at_line_ends_are_joined_by_the_words_of_the_document() {
+    let document = read_pdf(
+        &Pdf::new()
+            .lines(&[
+                "This non-exclusive licence is granted to the licensee under the present agree-",
+                "ment for the whole of the term and is, as the parties have stated before, a non-",
+                "exclusive one that covers every use of the work in the territory and all third-",
+                "party uses; party and third mean the same here as in the main agreement below.",
+            ])
+            .bytes(),
+    );
+    let text = &document.pages[0].text;
+    assert!(text.contains("present agreement for"), "{text}");
+    assert!(text.contains("a non-exclusive one"), "{text}");
+    assert!(text.contains("all third-party uses"), "{text}");
+    assert_words_are_exact(&document);
+}
+
+#[test]
+fn fake_bold_is_read_once_and_ligatures_are_spelt_out() {
+    check(
+        "BT /F1 12 Tf 1 0 0 1 72 700 Tm (Rent) Tj 1 0 0 1 72.4 700 Tm (Rent) Tj ET",
+        "Rent",
+    );
+    let mut pdf = Pdf::new();
+    let font = pdf.document.add_object(dictionary! {
+        "Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Times-Roman",
+        "Encoding" => dictionary! { "Differences" => vec![
+            1.into(), Object::Name(b"f_i".into()), Object::Name(b"fl".into()), Object::Name(b"uni00A7".into()),
+        ] },
+    });
+    pdf.fonts.set("F2", font);
+    let bytes = pdf
+        .page("BT /F2 12 Tf 72 700 Td <6F66 01 6365 20 02 6F77 20 03> Tj ET")
+        .bytes();
+    assert_eq!(read_pdf(&bytes).pages[0].text, "office flow §");
+}
+
+#[test]
+fn composite_fonts_are_read_through_to_unicode_and_reported_without() {
+    let font = |pdf: &mut Pdf, to_unicode: bool| {
+        let cmap = b"1 begincodespacerange <0000> <FFFF> endcodespacerange \
+            1 beginbfrange <0005> <0006> <0041> endbfrange";
+        let cmap = pdf
+            .document
+            .add_object(Stream::new(dictionary! {}, cmap.to_vec()));
+        let mut font = dictionary! {
+            "Type" => "Font", "Subtype" => "Type0", "BaseFont" => "X", "Encoding" => "Identity-H",
+            "DescendantFonts" => vec![Object::Dictionary(dictionary! {
+                "Type" => "Font", "Subtype" => "CIDFontType2",
+                "W" => vec![5.into(), Object::Array(vec![600.into(), 600.into()])],
+            })],
+        };
+        if to_unicode {
+            font.set("ToUnicode", cmap);
+        }
+        pdf.document.add_object(font)
+    };
+    let mut pdf = Pdf::new();
+    let (mapped, unmapped) = (font(&mut pdf, true), font(&mut pdf, false));
+    pdf.fonts.set("F2", mapped);
+    pdf.fonts.set("F3", unmapped);
+    let bytes = pdf
+        .page("BT /F2 12 Tf 72 700 Td <000500060005> Tj ET")
+        .page("BT /F3 12 Tf 72 700 Td <000500060005> Tj ET")
+        .bytes();
+    let document = read_pdf(&bytes);
+    assert_eq!(document.pages[0].text, "ABA");
+    assert_eq!(document.pages[1].text, "");
+    assert_eq!(document.problems.len(), 1);
+    assert_eq!(document.problems[0].page, Some(2));
+    assert_eq!(
+        document.problems[0].message,
+        "3 characters on page 2 cannot be read as text"
+    );
+}
+
+#[test]
+fn forms_and_filled_fields_are_read() {
+    let mut pdf = Pdf::new();
+    let resources = dictionary! { "Font" => pdf.fonts.clone() };
+    let form = |text: &str| {
+        Stream::new(
+            dictionary! {
+                "Type" => "XObject", "Subtype" => "Form", "Resources" => resources.clone(),
+                "BBox" => vec![0.into(), 0.into(), 200.into(), 20.into()],
+            },
+            format!("BT /F1 12 Tf 2 5 Td ({text}) Tj ET").into_bytes(),
+        )
+    };
+    let letterhead = pdf.document.add_object(form("ACME Ltd"));
+    let looping = pdf.document.new_object_id();
+    let mut endless = form("again");
+    endless.dict.set(
+        "Resources",
+        dictionary! { "XObject" => dictionary! { "L" => looping } },
+    );
+    endless.set_plain_content(b"/L Do".to_vec());
+    pdf.document.objects.insert(looping, endless.into());
+    pdf.objects.set("Head", letterhead);
+    pdf.objects.set("Loop", looping);
+    let name = pdf.document.add_object(form("Jane Roe"));
+    let widget = dictionary! {
+        "Subtype" => "Widget", "Rect" => vec![100.into(), 500.into(), 300.into(), 520.into()],
+        "AP" => dictionary! { "N" => name },
+    };
+    let mut hidden = widget.clone();
+    hidden.set("F", 2);
+    let annotations = vec![Object::Dictionary(widget), Object::Dictionary(hidden)];
+    let bytes = pdf
+        .page_with(
+            "q 1 0 0 1 72 740 cm /Head Do Q /Loop Do",
+            &dictionary! { "Annots" => annotations },
+        )
+        .bytes();
+    let document = read_pdf(&bytes);
+    assert_eq!(document.pages[0].text, "ACME Ltd\n\nJane Roe");
+    let jane = document.pages[0].words[2].bbox;
+    assert!(
+        (jane[0] - 102.0).abs() < 0.1 && (500.0..520.0).contains(&jane[1]),
+        "{jane:?}"
+    );
+}
+
+#[test]
+fn boxes_are_stored_unrotated_from_the_visible_corner() {
+    let rotated = dictionary! {
+        "Rotate" => 90,
+        "CropBox" => vec![10.into(), 20.into(), 610.into(), 780.into()],
+    };
+    // Upright to the reader of the page turned clockwise: drawn upwards on the page as stored.
+    let content = "BT /F1 12 Tf 0 1 -1 0 110 220 Tm (rent) Tj 0 1 -1 0 124 220 Tm (due) Tj ET";
+    let document = read_pdf(&Pdf::new().page_with(content, &rotated).bytes());
+    let page = &document.pages[0];
+    assert_eq!(
+        (page.width_pt, page.height_pt, page.rotation),
+        (600.0, 760.0, 90)
+    );
+    assert_eq!(page.text, "rent\ndue");
+    let [x0, y0, x1, y1] = page.words[0].bbox;
+    assert!((y0 - 200.0).abs() < 0.01 && y1 > y0 + 15.0, "{y0} {y1}");
+    assert!((88.0..100.0).contains(&x0) && x1 - x0 < 12.1, "{x0} {x1}");
+}
+
+#[test]
+fn a_page_drawn_in_disorder_is_read_from_top_to_bottom() {
+    let order = [3, 0, 6, 1, 7, 4, 2, 8, 5, 9];
+    let shown = order.map(|at: i32| format!("1 0 0 1 72 {} Tm (line {at}) Tj", 700 - 20 * at));
+    let content = format!("BT /F1 12 Tf {} ET", shown.join(" "));
+    let document = read_pdf(&Pdf::new().page(&content).bytes());
+    let found: String = document.pages[0]
+        .text
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
+    assert_eq!(found, "0123456789");
+}
+
+#[test]
+fn text_off_the_page_is_not_read() {
+    check(
+        "BT /F1 12 Tf 72 700 Td (seen) Tj 0 -2000 Td (unseen) Tj ET",
+        "seen",
+    );
+}
+
+#[test]
+fn titles_and_labels_come_from_the_file() {
+    let mut file = Pdf::new()
+        .page("BT /F1 20 Tf 72 700 Td (Lease of Rooms) Tj /F1 10 Tf 0 -40 Td (The parties) Tj 0 -12 Td (agree) Tj ET")
+        .lines(&["Second page"])
+        .finish();
+    let document = read_pdf(&save(file.clone()));
+    assert_eq!(document.title.as_deref(), Some("Lease of Rooms"));
+    assert_eq!(document.pages[0].label, None);
+
+    let info = file.add_object(dictionary! { "Title" => Object::string_literal("Lease 2024") });
+    file.trailer.set("Info", info);
+    let ranges = vec![0.into(), Object::Dictionary(dictionary! { "S" => "r" })];
+    let labels = dictionary! { "Nums" => ranges };
+    file.catalog_mut().unwrap().set("PageLabels", labels);
+    let document = read_pdf(&save(file));
+    assert_eq!(document.title.as_deref(), Some("Lease 2024"));
+    assert_eq!(document.pages[1].label.as_deref(), Some("ii"));
+}
+
+#[test]
+fn each_kind_of_bad_file_has_its_error() {
+    let good = Pdf::new().lines(&["text"]).bytes();
+    assert!(matches!(refused(b""), ReadError::Empty));
+    assert!(matches!(
+        refused(b"just text"),
+        ReadError::NotWhatItSays { .. }
+    ));
+    assert!(matches!(
+        refused(b"%PDF-1.7\nno more"),
+        ReadError::Damaged(_)
+    ));
+    assert!(matches!(refused(&good[..60]), ReadError::Damaged(_)));
+    assert!(matches!(
+        refused(&Pdf::new().bytes()),
+        ReadError::Damaged(_)
+    ));
+    let scan = Pdf::new()
+        .page("BI /W 1 /H 1 /CS /G /BPC 8 ID \0 EI")
+        .page("");
+    assert!(matches!(
+        refused(&scan.bytes()),
+        ReadError::NoText { pages: 2 }
+    ));
+    let other = read("lease.xyz", &good, &Limits::default()).unwrap_err();
+    assert!(matches!(other, ReadError::Unsupported { extension } if extension == "xyz"));
+    let limits = Limits {
+        max_pages: 1,
+        ..Limits::default()
+    };
+    let two = Pdf::new().lines(&["one"]).lines(&["two"]).bytes();
+    assert!(matches!(
+        read("a.pdf", &two, &limits),
+        Err(ReadError::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn a_file_that_lost_its_end_or_has_junk_before_it_is_still_read() {
+    let good = Pdf::new().lines(&["text that is there"]).bytes();
+    let cut = &good[..good.len() - 20];
+    for bytes in [[b"junk\n".as_slice(), &good].concat(), cut.to_vec()] {
+        assert_eq!(read_pdf(&bytes).pages[0].text, "text that is there");
+    }
+}
+
+#[test]
+fn a_locked_file_is_locked_and_one_with_an_empty_password_opens() {
+    let locked_with = |user_password: &str| {
+        let mut file = Pdf::new().lines(&["secret terms"]).finish();
+        let id = Object::string_literal("0123456789abcdef");
+        file.trailer.set("ID", vec![id.clone(), id]);
+        let version = lopdf::EncryptionVersion::V2 {
+            document: &file,
+            owner_password: "owner",
+            user_password,
+            key_length: 128,
+            permissions: lopdf::Permissions::all(),
+        };
+        let state = lopdf::EncryptionState::try_from(version).unwrap();
+        file.encrypt(&state).unwrap();
+        save(file)
+    };
+    assert!(matches!(refused(&locked_with("secret")), ReadError::Locked));
+    assert_eq!(read_pdf(&locked_with("")).pages[0].text, "secret terms");
+}
+
+proptest! {
+    #[test]
+    fn damaged_bytes_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20), cut in any::<prop::sample::Index>()) {
+        let mut bytes = Pdf::new().lines(&["one two", "three"]).lines(&["four"]).bytes();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if cut.index(4) == 0 {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(document) = read("a.pdf", &bytes, &Limits::default()) {
+            assert_words_are_exact(&document);
+        }
+    }
+
+    #[test]
+    fn any_drawing_instructions_give_exact_words(content in "([0-9 .-]{0,12}|BT|ET|\\(ab c\\) Tj|\\[\\(x\\) -900 \\(y-\\)\\] TJ|T\\*|Td|Tm|cm|q|Q|/F1 9 Tf|Tz|Ts|\n){0,40}") {
+        let bytes = Pdf::new().page(&format!("BT /F1 12 Tf 72 700 Td (a) Tj {content}")).bytes();
+        assert_words_are_exact(&read("a.pdf", &bytes, &Limits::default()).unwrap());
+    }
+}

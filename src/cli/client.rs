@@ -1,0 +1,238 @@
+//! The server that has the data folder, reached over loopback. Never goes through a proxy.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use ureq::{Agent, Body, http::Response};
+
+use super::{desk::Listed, progress::Bar};
+use crate::{
+    datadir::Contact,
+    db::Failure,
+    error::{Error, Kind, Result},
+    http::{SyncEvent, SyncRequest, TOKEN},
+    library::{Added, Answer, Found, Progress, SearchRequest, Status, SyncReport},
+};
+
+pub(super) struct Client {
+    agent: Agent,
+    contact: Contact,
+}
+
+impl Client {
+    pub(super) fn new(contact: Contact) -> Self {
+        let agent = Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+        Self { agent, contact }
+    }
+
+    pub(super) fn search(&self, request: &SearchRequest) -> Result<Found> {
+        read(self.post("search", request)?)
+    }
+
+    pub(super) fn ask(&self, request: &SearchRequest, bar: &Bar) -> Result<Answer> {
+        let mut body = serde_json::to_value(request).map_err(Error::internal)?;
+        body["stream"] = true.into();
+        let mut answer = None;
+        events(self.post("ask", &body)?, |event, data| {
+            match event {
+                "passages" => bar.found(data["passages"].as_array().map_or(0, Vec::len)),
+                "piece" => bar.piece(data["text"].as_str().unwrap_or_default()),
+                "done" => answer = Some(serde_json::from_value(data).map_err(Error::internal)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        answer.ok_or_else(broke_off)
+    }
+
+    pub(super) fn sync(
+        &self,
+        collection: String,
+        folder: PathBuf,
+        stop: &AtomicBool,
+        bar: &Bar,
+    ) -> Result<SyncReport> {
+        let mut report = None;
+        events(self.post("sync", &SyncRequest { folder, collection })?, |event, data| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::new(
+                    Kind::Stopped,
+                    "stopped",
+                    "stopped before the end",
+                    "The server stores what is complete; run the same command again to go on",
+                ));
+            }
+            if event == "sync" {
+                match serde_json::from_value(data).map_err(Error::internal)? {
+                    SyncEvent::Progress(progress) => bar.note(progress),
+                    SyncEvent::Done(done) => report = Some(*done),
+                }
+            }
+            Ok(())
+        })?;
+        bar.finish();
+        report.ok_or_else(broke_off)
+    }
+
+    pub(super) fn add(&self, collection: &str, files: &[PathBuf], stop: &AtomicBool, bar: &Bar) -> Result<Added> {
+        let started = Instant::now();
+        let mut added = Added::default();
+        let mut uploads = Vec::new();
+        for path in files {
+            if path.is_dir() {
+                let scan = premise_ingest::scan(path)
+                    .map_err(|error| Error::io(format_args!("read the folder {}", path.display()), &error))?;
+                uploads.extend(scan.files.into_iter().map(|file| file.path));
+            } else {
+                uploads.push(path.clone());
+            }
+        }
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        bar.note(Progress::Planned { files: uploads.len(), size_bytes: uploads.iter().map(|path| size(path)).sum() });
+        for path in &uploads {
+            if stop.load(Ordering::Relaxed) {
+                added.interrupted = true;
+                break;
+            }
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            match self.upload(collection, &name, path) {
+                Ok(document) => {
+                    added.pages += document["pages"].as_u64().unwrap_or_default();
+                    added.chunks += document["chunks"].as_u64().unwrap_or_default();
+                    added.added.push(name);
+                }
+                Err(error) => added.failed.push(Failure {
+                    file: path.display().to_string(),
+                    reason: error.message,
+                    hint: error.hint,
+                    size_bytes: 0,
+                    modified_ms: 0,
+                }),
+            }
+            bar.note(Progress::Advanced { size_bytes: size(path) });
+        }
+        bar.finish();
+        added.seconds = started.elapsed().as_secs_f64();
+        Ok(added)
+    }
+
+    fn upload(&self, collection: &str, name: &str, path: &Path) -> Result<Value> {
+        let file = std::fs::File::open(path)
+            .map_err(|error| Error::io(format_args!("open {}", path.display()), &error))?;
+        let request = self
+            .agent
+            .post(self.url("documents"))
+            .query("collection", collection)
+            .query("file", name)
+            .header("content-type", "application/octet-stream");
+        let mut reply: Value = read(request.send(&file).map_err(|error| unreachable(&error))?)?;
+        Ok(reply["document"].take())
+    }
+
+    pub(super) fn list(&self, name: Option<&str>, collection: Option<&str>) -> Result<Vec<Listed>> {
+        let mut all = Vec::new();
+        loop {
+            let mut request =
+                self.agent.get(self.url("documents")).query("limit", "1000").query("offset", all.len().to_string());
+            if let Some(name) = name {
+                request = request.query("q", name);
+            }
+            if let Some(collection) = collection {
+                request = request.query("collection", collection);
+            }
+            let mut page: Value = read(request.call().map_err(|error| unreachable(&error))?)?;
+            let listed: Vec<Listed> = serde_json::from_value(page["documents"].take()).map_err(Error::internal)?;
+            if listed.is_empty() {
+                return Ok(all);
+            }
+            all.extend(listed);
+        }
+    }
+
+    pub(super) fn remove(&self, id: &str) -> Result<()> {
+        let request = self.agent.delete(self.url(&format!("documents/{id}")));
+        checked(request.call().map_err(|error| unreachable(&error))?).map(drop)
+    }
+
+    pub(super) fn status(&self) -> Result<Status> {
+        read(self.agent.get(self.url("status")).call().map_err(|error| unreachable(&error))?)
+    }
+
+    fn post(&self, verb: &str, body: &impl Serialize) -> Result<Response<Body>> {
+        let request = self.agent.post(self.url(verb)).header(TOKEN, &self.contact.token);
+        checked(request.send_json(body).map_err(|error| unreachable(&error))?)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.contact.url)
+    }
+}
+
+fn read<T: DeserializeOwned>(response: Response<Body>) -> Result<T> {
+    let limit = 1 << 30;
+    checked(response)?.body_mut().with_config().limit(limit).read_json().map_err(Error::internal)
+}
+
+/// The server's own error, when it sent one.
+fn checked(mut response: Response<Body>) -> Result<Response<Body>> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let sent: Value = response.body_mut().read_json().unwrap_or_default();
+    Err(told(&sent["error"], status.as_u16()))
+}
+
+fn told(error: &Value, status: u16) -> Error {
+    let text = |field: &str| error[field].as_str().map(str::to_owned);
+    let kind = match status {
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        429 => Kind::Busy,
+        503 => Kind::Unavailable,
+        _ => Kind::BadInput,
+    };
+    Error::new(
+        kind,
+        text("code").unwrap_or_else(|| "refused".to_owned()),
+        text("message").unwrap_or_else(|| format!("the server answered with status {status}")),
+        text("hint").unwrap_or_else(|| "Look into the server's log".to_owned()),
+    )
+}
+
+/// Reads server-sent events to the end.
+fn events(response: Response<Body>, mut each: impl FnMut(&str, Value) -> Result<()>) -> Result<()> {
+    let mut name = String::new();
+    for line in BufReader::new(response.into_body().into_reader()).lines() {
+        let line = line.map_err(|_| broke_off())?;
+        if let Some(event) = line.strip_prefix("event:") {
+            event.trim().clone_into(&mut name);
+        } else if let Some(data) = line.strip_prefix("data:") {
+            let data: Value = serde_json::from_str(data.trim()).map_err(Error::internal)?;
+            if name == "error" {
+                return Err(told(&data, 500));
+            }
+            each(&name, data)?;
+        }
+    }
+    Ok(())
+}
+
+fn unreachable(error: &ureq::Error) -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "server_unreachable",
+        format!("the server that has the data folder does not answer: {error}"),
+        "Wait a moment and try again; if it hangs, end it and start `premise serve` anew",
+    )
+}
+
+fn broke_off() -> Error {
+    Error::new(Kind::Unavailable, "broke_off", "the server's answer broke off", "Check that it still runs, and try again")
+}

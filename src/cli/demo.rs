@@ -1,0 +1,95 @@
+//! The demonstration: models, sample files, one answered question, then the page.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use clap::Args;
+
+use super::{blocking, progress::Bar, serve_library, setup, show};
+use crate::{
+    app,
+    config::Settings,
+    datadir::{self, Owner},
+    error::{Error, Result},
+    library::{AskEvent, SearchRequest},
+};
+
+#[derive(Args)]
+pub(super) struct DemoArgs {
+    /// Folder with the sample files
+    #[arg(long, default_value = "samples", value_name = "DIR")]
+    samples: PathBuf,
+    /// Address and port of the page; port 0 takes any free one
+    #[arg(long, default_value = "127.0.0.1:7878", value_name = "HOST:PORT")]
+    addr: String,
+    /// End after the answer, without serving the page
+    #[arg(long)]
+    no_serve: bool,
+}
+
+/// A question that the sample files answer.
+const QUESTION: &str = "How long do the confidentiality obligations last after the outsourcing agreement ends?";
+
+pub(super) async fn run(
+    args: DemoArgs,
+    data_dir: PathBuf,
+    settings: Settings,
+    stop: Arc<AtomicBool>,
+) -> Result<ExitCode> {
+    let owned = match datadir::open(&data_dir)? {
+        Owner::Us(owned) => owned,
+        Owner::Server(contact) => {
+            println!("The demonstration is running already: {}", contact.url);
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    println!("1. Models");
+    let for_setup = settings.clone();
+    blocking(move || {
+        for entry in setup::needed(&for_setup)? {
+            setup::install(entry, None, false, &for_setup, false)?;
+        }
+        Ok(())
+    })
+    .await?;
+    println!("   verified, in {}", settings.models.folder.display());
+
+    println!("2. Sample files");
+    let (path, for_library) = (owned.path().to_owned(), settings.clone());
+    let library = Arc::new(blocking(move || app::open_library(&path, &for_library)).await?);
+    library.warm_up();
+    let (reader, samples) = (library.clone(), args.samples);
+    let report = blocking(move || {
+        let bar = Bar::new(false);
+        reader.mend(&stop, &|progress| bar.note(progress))?;
+        let report = reader.sync("samples", &samples, &stop, &|progress| bar.note(progress))?;
+        bar.finish();
+        Ok(report)
+    })
+    .await?;
+    show::sync_report(&report, false);
+
+    println!("3. A question\n   {QUESTION}\n");
+    let request = SearchRequest { question: QUESTION.to_owned(), ..SearchRequest::default() };
+    let bar = Bar::answering(false);
+    let mut events = library.ask(request).await?;
+    while let Some(event) = events.recv().await {
+        match event {
+            AskEvent::Passages(passages, _) => bar.found(passages.len()),
+            AskEvent::Piece(piece) => bar.piece(&piece),
+            AskEvent::Done(answer) => {
+                bar.finish();
+                show::answer(&answer, false);
+            }
+            AskEvent::Failed(error) => return Err(error),
+        }
+    }
+    if args.no_serve {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("\n4. The search page");
+    serve_library(library, owned, settings, Some(args.addr)).await.map_err(|error: Error| error)
+}

@@ -1,0 +1,232 @@
+//! Where a verb is done: by this process alone, or by the server that has the data folder.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use super::{blocking, client::Client, progress::Bar};
+use crate::{
+    app,
+    config::Settings,
+    datadir::{self, DataDir, Owner},
+    db::Listing,
+    error::{Error, Kind, Result},
+    jobs,
+    library::{Added, Answer, AskEvent, Found, Library, SearchRequest, Status, SyncReport},
+};
+
+pub(super) enum Desk {
+    /// The lock is held for as long as the library is open.
+    Alone(Arc<Library>, DataDir, Box<Settings>),
+    Server(Arc<Client>),
+}
+
+/// A file as lists show it, from either side.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct Listed {
+    pub id: String,
+    pub file: String,
+    pub collection: String,
+    pub title: Option<String>,
+    pub pages: u32,
+    pub problems: Vec<String>,
+}
+
+impl Desk {
+    /// Takes the data folder and mends what a crash may have left, or turns to the server that has it.
+    pub(super) async fn open(data_dir: PathBuf, settings: Settings) -> Result<Self> {
+        match datadir::open(&data_dir)? {
+            Owner::Server(contact) => Ok(Self::Server(Arc::new(Client::new(contact)))),
+            Owner::Us(owned) => {
+                let for_library = settings.clone();
+                let library = blocking(move || {
+                    let library = app::open_library(&data_dir, &for_library)?;
+                    let bar = Bar::new(false);
+                    library.mend(crate::library::never(), &|progress| bar.note(progress))?;
+                    bar.finish();
+                    Ok(library)
+                })
+                .await?;
+                Ok(Self::Alone(Arc::new(library), owned, Box::new(settings)))
+            }
+        }
+    }
+
+    pub(super) async fn add(
+        &self,
+        collection: String,
+        files: Vec<PathBuf>,
+        stop: Arc<AtomicBool>,
+        quiet: bool,
+    ) -> Result<Added> {
+        let bar = Bar::new(quiet);
+        match self {
+            Self::Alone(library, ..) => {
+                let library = library.clone();
+                blocking(move || {
+                    let added = library.add(&collection, &files, &stop, &|progress| bar.note(progress))?;
+                    bar.finish();
+                    Ok(added)
+                })
+                .await
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.add(&collection, &files, &stop, &bar)).await
+            }
+        }
+    }
+
+    pub(super) async fn sync(
+        &self,
+        collection: &str,
+        folder: &Path,
+        stop: Arc<AtomicBool>,
+        quiet: bool,
+    ) -> Result<SyncReport> {
+        let bar = Bar::new(quiet);
+        let (collection, folder) = (collection.to_owned(), folder.to_owned());
+        match self {
+            Self::Alone(library, ..) => {
+                let library = library.clone();
+                blocking(move || {
+                    let report = library.sync(&collection, &folder, &stop, &|progress| bar.note(progress))?;
+                    bar.finish();
+                    Ok(report)
+                })
+                .await
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.sync(collection, folder, &stop, &bar)).await
+            }
+        }
+    }
+
+    pub(super) async fn search(&self, request: SearchRequest) -> Result<Found> {
+        match self {
+            Self::Alone(library, ..) => library.search(&request).await,
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.search(&request)).await
+            }
+        }
+    }
+
+    pub(super) async fn ask(&self, request: SearchRequest, quiet: bool) -> Result<Answer> {
+        let bar = Bar::answering(quiet);
+        match self {
+            Self::Alone(library, ..) => {
+                let mut events = library.ask(request).await?;
+                while let Some(event) = events.recv().await {
+                    match event {
+                        AskEvent::Passages(passages, _) => bar.found(passages.len()),
+                        AskEvent::Piece(piece) => bar.piece(&piece),
+                        AskEvent::Done(answer) => {
+                            bar.finish();
+                            return Ok(*answer);
+                        }
+                        AskEvent::Failed(error) => return Err(error),
+                    }
+                }
+                Err(Error::internal("the answer broke off"))
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || {
+                    let answer = client.ask(&request, &bar)?;
+                    bar.finish();
+                    Ok(answer)
+                })
+                .await
+            }
+        }
+    }
+
+    pub(super) async fn list(&self, name: Option<String>, collection: Option<String>) -> Result<Vec<Listed>> {
+        match self {
+            Self::Alone(library, ..) => {
+                library
+                    .blocking(move |library| {
+                        let collection = collection.map(|name| library.collection(&name)).transpose()?;
+                        let listing = Listing { collection, name_contains: name, offset: 0, limit: u32::MAX.into() };
+                        let (documents, _) = library.db().documents(&listing)?;
+                        Ok(documents
+                            .into_iter()
+                            .map(|row| Listed {
+                                id: row.id.to_string(),
+                                file: row.file,
+                                collection: row.collection,
+                                title: row.title,
+                                pages: row.pages,
+                                problems: row.problems,
+                            })
+                            .collect())
+                    })
+                    .await
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.list(name.as_deref(), collection.as_deref())).await
+            }
+        }
+    }
+
+    /// Takes out the one file of that name.
+    pub(super) async fn remove(&self, file: &str) -> Result<Listed> {
+        let named: Vec<_> = self
+            .list(Some(file.to_owned()), None)
+            .await?
+            .into_iter()
+            .filter(|listed| listed.file == file || listed.file.ends_with(&format!("/{file}")))
+            .collect();
+        let listed = match named.as_slice() {
+            [one] => one.clone(),
+            [] => {
+                return Err(Error::new(
+                    Kind::NotFound,
+                    "unknown_document",
+                    format!("there is no file named {file}"),
+                    "`premise list` shows the names",
+                ));
+            }
+            several => {
+                let names: Vec<_> =
+                    several.iter().map(|listed| format!("{} (in {})", listed.file, listed.collection)).collect();
+                return Err(Error::new(
+                    Kind::BadInput,
+                    "ambiguous_name",
+                    format!("{file} may be any of: {}", names.join(", ")),
+                    "Use the whole name; files of the same name in several collections can be deleted on the page",
+                ));
+            }
+        };
+        let id = listed.id.clone();
+        match self {
+            Self::Alone(library, ..) => {
+                let id = id.parse().map_err(Error::internal)?;
+                library.blocking(move |library| library.remove(id)).await?;
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.remove(&id)).await?;
+            }
+        }
+        Ok(listed)
+    }
+
+    pub(super) async fn status(&self) -> Result<Status> {
+        match self {
+            Self::Alone(library, _, settings) => {
+                let mut status = library.blocking(Library::status).await?;
+                status.next_sync = jobs::next_sync(&settings.sync, chrono::Local::now());
+                Ok(status)
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.status()).await
+            }
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! The command line: one verb a task. With a server on the data folder a verb goes through it, else it works alone.
+
+mod client;
+mod demo;
+mod desk;
+mod progress;
+mod setup;
+mod show;
+
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app,
+    config::{self, Settings},
+    datadir::{self, Owner},
+    error::{Error, Kind, Result},
+    eval, http,
+    library::{Library, SearchRequest},
+    telemetry,
+};
+
+use self::desk::Desk;
+
+/// Answers questions of your own files, with the page of every quote. Nothing leaves this machine.
+#[derive(Parser)]
+#[command(name = "premise", version, max_term_width = 100, after_help = "\
+First steps:
+  premise setup                          fetch the models, once
+  premise sync ~/Documents/leases        read a folder; again later: only what changed
+  premise ask \"When does the lease end?\"
+  premise serve                          the search page, in the browser
+
+Exit status: 0 done, 1 not done, 2 wrong usage, 3 done but some files could not be read, 130 stopped.")]
+struct Cli {
+    /// Folder that holds everything about your files [default: premise in your data folder, ~/.local/share]
+    #[arg(long, env = "PREMISE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Fetch the models and check them; needed once, and again after a change of models
+    Setup(setup::SetupArgs),
+    /// Read files, or all files of folders, and keep a copy of each
+    Add {
+        /// PDF, Word, Markdown or text files, or folders
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        collection: IntoCollection,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Follow a folder: read what is new or changed, drop what is gone, leave the rest alone
+    Sync {
+        /// The folder; without it, the folders of the settings
+        folder: Option<PathBuf>,
+        /// Keep running and sync whenever this cron expression says so, such as "0 2 * * *" for every night at two
+        #[arg(long, value_name = "EXPRESSION")]
+        cron: Option<String>,
+        #[command(flatten)]
+        collection: IntoCollection,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Show the passages that bear on a question
+    Search {
+        #[command(flatten)]
+        question: Question,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Answer a question, with the file and page of every quote
+    Ask {
+        #[command(flatten)]
+        question: Question,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Show which files are in
+    List {
+        /// Only files with this in their name
+        name: Option<String>,
+        /// Only this collection
+        #[arg(long, value_name = "NAME")]
+        collection: Option<String>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Take a file out again (a file of a synced folder comes back at the next sync)
+    Remove {
+        /// The file as `premise list` shows it
+        file: String,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Serve the search page and the query service
+    Serve {
+        /// Address and port; port 0 takes any free one [default: 127.0.0.1:7878, or the settings']
+        #[arg(long, value_name = "HOST:PORT")]
+        addr: Option<String>,
+    },
+    /// Show what is in, the models, the last sync and what failed
+    Status {
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Build the search index anew from what was read, with the embedder of the settings
+    Reindex {
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Measure retrieval on a set of questions with known answers
+    Eval(eval::EvalArgs),
+    /// Read sample files, answer a question about them, then serve the page
+    Demo(demo::DemoArgs),
+}
+
+#[derive(Args)]
+struct IntoCollection {
+    /// The collection that the files belong to: a matter, a client, a department
+    #[arg(long, value_name = "NAME", default_value_t = config::default_collection())]
+    collection: String,
+}
+
+#[derive(Args)]
+struct Question {
+    /// The question, in your own words
+    #[arg(value_name = "QUESTION")]
+    text: String,
+    /// How many passages
+    #[arg(short, long, value_name = "N")]
+    k: Option<usize>,
+    /// Only this collection; may be given several times
+    #[arg(long, value_name = "NAME")]
+    collection: Vec<String>,
+    /// Only this file; may be given several times
+    #[arg(long, value_name = "FILE")]
+    document: Vec<String>,
+}
+
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Form {
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Question {
+    fn request(self) -> SearchRequest {
+        let some = |names: Vec<String>| (!names.is_empty()).then_some(names);
+        SearchRequest {
+            question: self.text,
+            k: self.k,
+            collections: some(self.collection),
+            documents: some(self.document),
+        }
+    }
+}
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start(matches!(cli.verb, Verb::Serve { .. } | Verb::Demo(_)));
+    let json = cli.verb.wants_json();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("premise: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(dispatch(cli));
+    // A model that is still being loaded, or a read that was stopped, does not hold up the end.
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            show::error(&error, json);
+            ExitCode::from(if error.kind == Kind::Stopped { 130 } else { 1 })
+        }
+    }
+}
+
+/// Some files could not be read.
+const SOME_FAILED: u8 = 3;
+
+async fn dispatch(cli: Cli) -> Result<ExitCode> {
+    let data_dir = cli.data_dir.unwrap_or_else(config::user_data_folder);
+    let data_dir = std::path::absolute(&data_dir)
+        .map_err(|error| Error::io(format_args!("use the data folder {}", data_dir.display()), &error))?;
+    let settings = config::load(&data_dir)?;
+    let stop = stop_on_ctrl_c();
+    match cli.verb {
+        Verb::Setup(args) => blocking(move || setup::run(&args, &settings)).await,
+        Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
+        Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
+        Verb::Eval(args) => eval::run(args, settings, stop).await,
+        Verb::Reindex { form } => {
+            let owned = own(&data_dir)?;
+            blocking(move || {
+                let library = app::open_library_for_reindex(owned.path(), &settings)?;
+                let bar = progress::Bar::new(form.json);
+                let documents = library.reindex(&stop, &|progress| bar.note(progress))?;
+                bar.finish();
+                show::reindexed(documents, form.json);
+                Ok(ExitCode::SUCCESS)
+            })
+            .await
+        }
+        verb => {
+            let desk = Desk::open(data_dir, settings.clone()).await?;
+            at_desk(verb, &desk, &settings, stop).await
+        }
+    }
+}
+
+async fn at_desk(verb: Verb, desk: &Desk, settings: &Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
+    match verb {
+        Verb::Add { files, collection, form } => {
+            let added = desk.add(collection.collection, files, stop, form.json).await?;
+            show::added(&added, form.json);
+            Ok(code(added.failed.is_empty(), added.interrupted))
+        }
+        Verb::Sync { folder, cron, collection, form } => {
+            let folders = match folder {
+                Some(path) => vec![config::SyncFolder { path: absolute(path)?, collection: collection.collection }],
+                None => settings.sync.folders.clone(),
+            };
+            if folders.is_empty() {
+                return Err(Error::new(
+                    Kind::BadInput,
+                    "no_folder",
+                    "there is no folder to sync",
+                    "Name one, or list folders under [sync] in the settings",
+                ));
+            }
+            match cron {
+                None => sync_once(desk, &folders, &stop, form).await,
+                Some(cron) => {
+                    let clock = config::Sync { cron: Some(cron), folders };
+                    sync_by_the_clock(desk, &clock, &stop, form).await
+                }
+            }
+        }
+        Verb::Search { question, form } => {
+            let found = desk.search(question.request()).await?;
+            show::found(&found, form.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Ask { question, form } => {
+            let answer = desk.ask(question.request(), form.json).await?;
+            show::answer(&answer, form.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::List { name, collection, form } => {
+            show::list(&desk.list(name, collection).await?, form.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Remove { file, form } => {
+            let removed = desk.remove(&file).await?;
+            show::removed(&removed, form.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Status { form } => {
+            show::status(&desk.status().await?, form.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Setup(_) | Verb::Serve { .. } | Verb::Demo(_) | Verb::Eval(_) | Verb::Reindex { .. } => {
+            Err(Error::internal("this verb has no desk"))
+        }
+    }
+}
+
+async fn sync_once(
+    desk: &Desk,
+    folders: &[config::SyncFolder],
+    stop: &Arc<AtomicBool>,
+    form: Form,
+) -> Result<ExitCode> {
+    let mut worst = ExitCode::SUCCESS;
+    for folder in folders {
+        let report = desk.sync(&folder.collection, &folder.path, stop.clone(), form.json).await?;
+        show::sync_report(&report, form.json);
+        if report.interrupted {
+            return Ok(ExitCode::from(130));
+        }
+        if !report.failed.is_empty() {
+            worst = ExitCode::from(SOME_FAILED);
+        }
+    }
+    Ok(worst)
+}
+
+/// One sync now, then one whenever the clock says so, until stopped. A failing one is told and the next one tried.
+async fn sync_by_the_clock(
+    desk: &Desk,
+    clock: &config::Sync,
+    stop: &Arc<AtomicBool>,
+    form: Form,
+) -> Result<ExitCode> {
+    crate::jobs::parse_cron(clock.cron.as_deref().unwrap_or_default())
+        .map_err(|reason| Error::new(Kind::BadInput, "bad_cron", reason, "Write five fields, such as \"0 2 * * *\""))?;
+    while !stop.load(Ordering::Relaxed) {
+        if let Err(error) = sync_once(desk, &clock.folders, stop, form).await {
+            show::error(&error, form.json);
+        }
+        let Some(next) = crate::jobs::next_sync(clock, chrono::Local::now()) else { break };
+        if !form.json {
+            println!("Next sync: {}", next.format("%Y-%m-%d %H:%M"));
+        }
+        while chrono::Local::now() < next && !stop.load(Ordering::Relaxed) {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    }
+    Ok(ExitCode::from(130))
+}
+
+async fn serve(data_dir: &std::path::Path, settings: Settings, addr: Option<String>) -> Result<ExitCode> {
+    let owned = own(data_dir)?;
+    let path = owned.path().to_owned();
+    let for_library = settings.clone();
+    let library = blocking(move || app::open_library(&path, &for_library)).await?;
+    serve_library(Arc::new(library), owned, settings, addr).await
+}
+
+/// Listens, prints the address, puts right what a crash left, and serves until Ctrl-C.
+async fn serve_library(
+    library: Arc<Library>,
+    owned: datadir::DataDir,
+    settings: Settings,
+    addr: Option<String>,
+) -> Result<ExitCode> {
+    let addr = addr.unwrap_or_else(|| settings.serve.addr.clone());
+    let service = http::bind(library.clone(), settings, owned, &addr).await?;
+    println!("Premise is ready: http://{}", service.addr());
+    println!("Open the address in a browser. Ctrl-C ends it.");
+    library.warm_up();
+    let mending = library.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = mending.mend(crate::library::never(), &|_| {}) {
+            tracing::error!(%error, "cannot bring the index and the ledger together");
+        }
+    });
+    service.run(ended()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The data folder, for verbs that need it for themselves.
+fn own(data_dir: &std::path::Path) -> Result<datadir::DataDir> {
+    match datadir::open(data_dir)? {
+        Owner::Us(owned) => Ok(owned),
+        Owner::Server(contact) => Err(Error::new(
+            Kind::Conflict,
+            "data_folder_in_use",
+            format!("a premise server at {} is using {}", contact.url, data_dir.display()),
+            "Stop it first, or use another folder with --data-dir",
+        )),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
+
+/// The first Ctrl-C asks for an orderly end; the second ends at once, which loses nothing that was stored.
+fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    tokio::spawn(async move {
+        ended().await;
+        flag.store(true, Ordering::Relaxed);
+        if std::io::stderr().is_terminal() {
+            eprintln!("\nStopping: what is complete is being stored. Ctrl-C again ends at once.");
+        }
+        ended().await;
+        std::process::exit(130);
+    });
+    stop
+}
+
+/// Until Ctrl-C, or the signal that service managers send.
+async fn ended() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(&path).map_err(|error| Error::io(format_args!("use {}", path.display()), &error))
+}
+
+fn code(all_read: bool, interrupted: bool) -> ExitCode {
+    match (interrupted, all_read) {
+        (true, _) => ExitCode::from(130),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::from(SOME_FAILED),
+    }
+}
+
+impl Verb {
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Add { form, .. }
+            | Self::Sync { form, .. }
+            | Self::Search { form, .. }
+            | Self::Ask { form, .. }
+            | Self::List { form, .. }
+            | Self::Remove { form, .. }
+            | Self::Status { form }
+            | Self::Reindex { form } => form.json,
+            Self::Eval(args) => args.json,
+            Self::Setup(args) => args.json,
+            Self::Serve { .. } | Self::Demo(_) => false,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Set-up: fetch what the settings ask for and check it. The only verb that may open a connection to elsewhere.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::progress::Bar;
+use crate::{
+    app,
+    config::Settings,
+    error::{Error, Result},
+    models::{self, Check, Entry, Origins},
+};
+
+#[derive(Args)]
+pub(super) struct SetupArgs {
+    /// Fetch this model too: a name from `premise setup --list`
+    #[arg(long, value_name = "NAME")]
+    model: Vec<String>,
+    /// Take the model's file from here instead of fetching it (with one --model)
+    #[arg(long, value_name = "FILE", requires = "model")]
+    from: Option<PathBuf>,
+    /// Read every model file again and compare its hash, not only its size and date
+    #[arg(long)]
+    full: bool,
+    /// Show the models that are known, and fetch nothing
+    #[arg(long)]
+    list: bool,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn run(args: &SetupArgs, settings: &Settings) -> Result<ExitCode> {
+    if args.list {
+        return Ok(list(args.json, settings));
+    }
+    let mut entries = needed(settings)?;
+    for name in &args.model {
+        let entry = models::find(name)?;
+        if !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
+    for entry in &entries {
+        let from = args.from.as_ref().filter(|_| args.model.first() == Some(&entry.name));
+        install(entry, from, args.full, settings, args.json)?;
+    }
+    if args.json {
+        let names: Vec<_> = entries.iter().map(|entry| &entry.name).collect();
+        println!("{}", serde_json::json!({ "folder": settings.models.folder, "models": names }));
+    } else {
+        println!("All models are there and verified, in {}", settings.models.folder.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the settings ask for.
+pub(super) fn needed(settings: &Settings) -> Result<Vec<&'static Entry>> {
+    let wanted = app::wanted(&settings.models)?;
+    Ok([Some(wanted.runtime), Some(wanted.embedder), wanted.generator].into_iter().flatten().collect())
+}
+
+pub(super) fn install(
+    entry: &Entry,
+    from: Option<&PathBuf>,
+    full: bool,
+    settings: &Settings,
+    quiet: bool,
+) -> Result<()> {
+    let folder = &settings.models.folder;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Error::io(format_args!("make the models folder {}", folder.display()), &error))?;
+    let bar = Bar::fetching(quiet);
+    let mut last = String::new();
+    let mut progress = |progress: models::Progress| {
+        // Without a terminal, each step is one line.
+        if !quiet && !std::io::IsTerminal::is_terminal(&std::io::stderr()) && progress.message != last {
+            eprintln!("{}: {}", progress.model, progress.message);
+            last.clone_from(&progress.message);
+        }
+        bar.fetched(&format!("{}: {}", progress.model, progress.message), progress.done_bytes, progress.total_bytes);
+    };
+    let installed = match from {
+        Some(from) => models::import(folder, entry, from, &mut progress)?,
+        None => models::ensure(folder, entry, &Origins::from_env(), &mut progress)?,
+    };
+    bar.finish();
+    if full {
+        models::verify(folder, entry, Check::Full)?;
+    }
+    if !quiet && !entry.is_pinned() {
+        for file in &installed.files {
+            println!(
+                "{}: no hash was published with this program; from now on the file must stay {}",
+                entry.name, file.sha256
+            );
+        }
+    }
+    Ok(())
+}
+
+fn list(json: bool, settings: &Settings) -> ExitCode {
+    let lines: Vec<_> = models::entries()
+        .map(|entry| {
+            let there = models::locate(&settings.models.folder, entry).is_ok();
+            serde_json::json!({
+                "name": entry.name,
+                "size_bytes": entry.size_bytes(),
+                "licence": entry.licence,
+                "description": entry.description,
+                "installed": there,
+            })
+        })
+        .collect();
+    if json {
+        println!("{}", serde_json::json!({ "models": lines }));
+        return ExitCode::SUCCESS;
+    }
+    for line in lines {
+        let there = if line["installed"] == true { "here" } else { "    " };
+        let size = line["size_bytes"].as_u64().unwrap_or_default() / 1_000_000;
+        let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+        println!("{there}  {:22} {size:>6} MB  {} ({})", text("name"), text("description"), text("licence"));
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,204 @@
+//! Results as people read them, or as JSON.
+
+use serde::Serialize;
+
+use super::desk::Listed;
+use crate::{
+    db::Failure,
+    error::Error,
+    library::{Added, Answer, Found, Passage, Status, SyncReport},
+};
+
+pub(super) fn error(error: &Error, json: bool) {
+    if json {
+        print_json(&serde_json::json!({ "error": error }));
+    } else {
+        eprintln!("premise: {error}.\n  {}.", error.hint.trim_end_matches('.'));
+    }
+}
+
+pub(super) fn added(added: &Added, json: bool) {
+    if json {
+        return print_json(added);
+    }
+    println!(
+        "{} read: {}, {} in {}.",
+        count(added.added.len(), "file"),
+        count(added.pages as usize, "page"),
+        count(added.chunks as usize, "chunk"),
+        seconds(added.seconds)
+    );
+    failures(&added.failed);
+    if added.interrupted {
+        println!("Stopped before the end: the same command goes on where it stopped.");
+    }
+}
+
+pub(super) fn sync_report(report: &SyncReport, json: bool) {
+    if json {
+        return print_json(report);
+    }
+    println!(
+        "{} ({}): {} added, {} changed, {} moved, {} deleted, {} unchanged, {} failed.",
+        report.folder.display(),
+        report.collection,
+        report.added.len(),
+        report.changed.len(),
+        report.moved.len(),
+        report.deleted.len(),
+        report.unchanged,
+        report.failed.len()
+    );
+    if report.chunks > 0 {
+        println!(
+            "{}, {} in {}: {:.1} pages and {:.1} chunks a second; the embedder was busy {:.0} % of the time.",
+            count(report.pages as usize, "page"),
+            count(report.chunks as usize, "chunk"),
+            seconds(report.seconds),
+            report.pages as f64 / report.seconds,
+            report.chunks as f64 / report.seconds,
+            report.embedder_busy * 100.0
+        );
+    }
+    failures(&report.failed);
+    if !report.unsupported.is_empty() {
+        println!("Not of a kind that is read: {}", report.unsupported.join(", "));
+    }
+    if report.interrupted {
+        println!("Stopped before the end: the same command goes on where it stopped.");
+    }
+}
+
+pub(super) fn found(found: &Found, json: bool) {
+    if json {
+        return print_json(found);
+    }
+    if found.passages.is_empty() {
+        println!("Nothing found.");
+    }
+    for passage in &found.passages {
+        println!("[{}] {}", passage.n, place(passage));
+        println!("{}\n", indented(&passage.text));
+    }
+    println!("{} in {} ms.", count(found.passages.len(), "passage"), found.took_ms);
+}
+
+pub(super) fn answer(answer: &Answer, json: bool) {
+    if json {
+        return print_json(answer);
+    }
+    println!("{}\n", answer.answer);
+    if answer.refused {
+        if !answer.passages.is_empty() {
+            println!("The closest passages:");
+            for passage in answer.passages.iter().take(3) {
+                println!("  [{}] {}", passage.n, place(passage));
+            }
+        }
+    } else {
+        for citation in &answer.citations {
+            println!("[{}] {}, page {}", citation.n, citation.file, citation.page);
+            println!("{}", indented(&format!("\u{201c}{}\u{201d}", citation.quote)));
+        }
+    }
+    println!("\n{}, {}.", seconds(answer.timings.total_ms as f64 / 1000.0), answer.model);
+}
+
+pub(super) fn list(listed: &[Listed], json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "documents": listed }));
+    }
+    for document in listed {
+        let note = if document.problems.is_empty() { "" } else { "  (parts could not be read)" };
+        println!("{}  [{}]  {}{note}", document.file, document.collection, count(document.pages as usize, "page"));
+    }
+    println!("{}.", count(listed.len(), "file"));
+}
+
+pub(super) fn removed(listed: &Listed, json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "removed": listed }));
+    }
+    println!("{} is out.", listed.file);
+}
+
+pub(super) fn reindexed(documents: usize, json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "documents": documents }));
+    }
+    println!("The index is new: {}.", count(documents, "document"));
+}
+
+pub(super) fn status(status: &Status, json: bool) {
+    if json {
+        return print_json(status);
+    }
+    println!("Premise {}", status.version);
+    println!("Files      {} documents, {} pages, {} chunks", status.documents, status.pages, status.chunks);
+    println!("Model      {}", status.model);
+    if let Some(problem) = &status.model_problem {
+        println!("           cannot be used: {problem}");
+    }
+    println!("Embedder   {}", status.embedder);
+    println!("Store      {}", status.store);
+    match &status.last_sync {
+        Some(report) => println!(
+            "Last sync  {} of {}: {} added, {} changed, {} deleted, {} failed",
+            report.finished_at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M"),
+            report.folder.display(),
+            report.added.len(),
+            report.changed.len(),
+            report.deleted.len(),
+            report.failed.len()
+        ),
+        None => println!("Last sync  none yet"),
+    }
+    if let Some(next) = status.next_sync {
+        println!("Next sync  {}", next.format("%Y-%m-%d %H:%M"));
+    }
+    if let Some(running) = &status.running {
+        println!("Now        {}: {} of {} files", running.what, running.done, running.total);
+    }
+    failures(&status.failed);
+}
+
+fn failures(failed: &[Failure]) {
+    if failed.is_empty() {
+        return;
+    }
+    println!("Could not be read:");
+    for failure in failed {
+        println!("  {}: {}\n    {}.", failure.file, failure.reason, failure.hint.trim_end_matches('.'));
+    }
+}
+
+fn place(passage: &Passage) -> String {
+    if passage.page_start == passage.page_end {
+        format!("{}, page {}", passage.file, passage.page_start)
+    } else {
+        format!("{}, pages {}-{}", passage.file, passage.page_start, passage.page_end)
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:02.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
+}
+
+fn print_json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("premise: cannot write JSON: {error}"),
+    }
+}

@@ -1,0 +1,217 @@
+//! Settings: `premise.toml` in the data folder, with a few that the environment may override.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Kind, Result};
+
+/// Name of the settings file within the data folder.
+pub const FILE: &str = "premise.toml";
+
+/// All settings. Every one has a default, so a new installation needs no file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Models and where they lie.
+    pub models: Models,
+    /// Where vectors are kept.
+    pub store: Store,
+    /// The query service.
+    pub serve: Serve,
+    /// Reading folders by the clock.
+    pub sync: Sync,
+    /// How questions are answered.
+    pub answer: Answer,
+}
+
+/// Models and where they lie.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Models {
+    /// Folder of the model files; default: `premise/models` in the user's data folder, shared by all data folders.
+    pub folder: PathBuf,
+    /// The model that writes answers: a name of the catalogue, or the path of a GGUF file.
+    pub generator: String,
+    /// The model that turns text into vectors: a name of the catalogue.
+    pub embedder: String,
+    /// `fp32` or `int8`: int8 reads folders about 1.5 times as fast and ranks a little differently.
+    pub precision: String,
+}
+
+/// Where vectors are kept.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// gRPC address of a Qdrant server, such as `http://127.0.0.1:6334`; without it the engine runs in this process.
+    pub url: Option<String>,
+    /// Its API key.
+    pub api_key: Option<String>,
+}
+
+/// The query service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Serve {
+    /// Address to listen on; only this machine can reach a loopback address.
+    pub addr: String,
+    /// Names under which browsers may reach the service, besides the address itself and `localhost`.
+    pub hosts: Vec<String>,
+    /// Largest upload in megabytes.
+    pub max_upload_mb: u64,
+}
+
+/// Reading folders by the clock.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sync {
+    /// When, as a cron expression in local time: `"0 2 * * *"` is every night at two. Without it nothing runs.
+    pub cron: Option<String>,
+    /// The folders to read.
+    pub folders: Vec<SyncFolder>,
+}
+
+/// A folder that is read by the clock.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// The collection that its files belong to.
+    #[serde(default = "default_collection")]
+    pub collection: String,
+}
+
+/// How questions are answered.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Answer {
+    /// How many passages a question gets unless it says otherwise.
+    pub passages: usize,
+    /// Most tokens of passages that the model reads. More finds more and takes longer: about 1 s for 100 tokens on
+    /// two cores with the 1.5B model.
+    pub context_tokens: usize,
+    /// Most tokens of an answer.
+    pub max_tokens: usize,
+    /// How many people may wait for the model; the next one is asked to come back.
+    pub queue: usize,
+}
+
+/// The collection that is used when none is named.
+pub fn default_collection() -> String {
+    "default".to_owned()
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            folder: user_data_folder().join("models"),
+            generator: "qwen2.5-coder-1.5b".to_owned(),
+            embedder: "all-minilm-l6-v2".to_owned(),
+            precision: "fp32".to_owned(),
+        }
+    }
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        Self { addr: "127.0.0.1:7878".to_owned(), hosts: Vec::new(), max_upload_mb: 200 }
+    }
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self { passages: 8, context_tokens: 1_400, max_tokens: 220, queue: 8 }
+    }
+}
+
+/// `premise` in the user's data folder: `$XDG_DATA_HOME`, else `~/.local/share`.
+pub fn user_data_folder() -> PathBuf {
+    env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_absolute())
+        .or_else(|| env::home_dir().map(|home| home.join(".local/share")))
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join("premise")
+}
+
+/// The settings of a data folder. `PREMISE_MODELS_DIR`, `PREMISE_GENERATOR`, `PREMISE_EMBEDDER`, `PREMISE_QDRANT_URL`
+/// and `PREMISE_QDRANT_API_KEY` override the file.
+pub fn load(data_dir: &Path) -> Result<Settings> {
+    let path = data_dir.join(FILE);
+    let mut settings = match std::fs::read_to_string(&path) {
+        Ok(text) => parse(&text).map_err(|reason| {
+            Error::new(
+                Kind::BadInput,
+                "bad_settings",
+                format!("cannot read the settings in {}: {reason}", path.display()),
+                "Correct that line; README.md lists every setting",
+            )
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
+        Err(error) => return Err(Error::io(format_args!("read {}", path.display()), &error)),
+    };
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(folder) = set("PREMISE_MODELS_DIR") {
+        settings.models.folder = folder.into();
+    }
+    if let Some(generator) = set("PREMISE_GENERATOR") {
+        settings.models.generator = generator;
+    }
+    if let Some(embedder) = set("PREMISE_EMBEDDER") {
+        settings.models.embedder = embedder;
+    }
+    if let Some(url) = set("PREMISE_QDRANT_URL") {
+        settings.store.url = Some(url);
+    }
+    if let Some(key) = set("PREMISE_QDRANT_API_KEY") {
+        settings.store.api_key = Some(key);
+    }
+    Ok(settings)
+}
+
+fn parse(text: &str) -> std::result::Result<Settings, String> {
+    let settings: Settings = toml::from_str(text).map_err(|error| error.to_string())?;
+    if let Some(cron) = &settings.sync.cron {
+        crate::jobs::parse_cron(cron)?;
+    }
+    if !matches!(settings.models.precision.as_str(), "fp32" | "int8") {
+        return Err(format!("models.precision is \"{}\", not \"fp32\" or \"int8\"", settings.models.precision));
+    }
+    if settings.answer.passages == 0 || settings.answer.max_tokens == 0 || settings.answer.queue == 0 {
+        return Err("the numbers under [answer] must be above 0".to_owned());
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: std::result::Result<(), &str>) {
+        match (parse(text), expected) {
+            (Ok(_), Ok(())) => {}
+            (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+            (result, expected) => panic!("{text}: {result:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_are_checked_where_they_are_read() {
+        check("", Ok(()));
+        check("[sync]\ncron = \"0 2 * * *\"\nfolders = [{ path = \"/srv/files\", collection = \"matters\" }]", Ok(()));
+        check("[sync]\ncron = \"at two\"", Err("cron"));
+        check("[sink]\n", Err("unknown field `sink`"));
+        check("[models]\nprecision = \"int4\"", Err("precision"));
+        check("[answer]\npassages = 0", Err("above 0"));
+    }
+
+    #[test]
+    fn a_folder_without_a_collection_goes_into_the_default_one() {
+        let settings = parse("[sync]\nfolders = [{ path = \"/srv/files\" }]").expect("parses");
+        assert_eq!(settings.sync.folders[0].collection, "default");
+    }
+}

@@ -1,0 +1,86 @@
+//! The ledger's tables and how an older format becomes the newest one.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{DbError, Result};
+
+/// One step a format: the first makes the tables, a later one changes them. Never edit a step that was released.
+const STEPS: &[&str] = &["
+    CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE collections(id BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL) STRICT;
+    -- A document is content: the same bytes in one collection are one document, wherever they lie.
+    CREATE TABLE documents(
+        id BLOB PRIMARY KEY,
+        collection BLOB NOT NULL REFERENCES collections(id),
+        sha256 TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        media_type TEXT NOT NULL,
+        title TEXT,
+        pages INTEGER NOT NULL,
+        chunks INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        problems TEXT NOT NULL,
+        added_at TEXT NOT NULL,
+        removing INTEGER NOT NULL DEFAULT 0) STRICT;
+    CREATE INDEX documents_of_collection ON documents(collection);
+    -- A file is a place where a document lies.
+    CREATE TABLE files(
+        collection BLOB NOT NULL REFERENCES collections(id),
+        file TEXT NOT NULL,
+        document BLOB NOT NULL REFERENCES documents(id),
+        folder TEXT,
+        path TEXT,
+        size_bytes INTEGER NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        PRIMARY KEY(collection, file)) STRICT;
+    CREATE INDEX files_of_document ON files(document);
+    CREATE TABLE pages(
+        document BLOB NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        label TEXT,
+        width_pt REAL NOT NULL,
+        height_pt REAL NOT NULL,
+        rotation INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        words BLOB NOT NULL,
+        PRIMARY KEY(document, number)) STRICT, WITHOUT ROWID;
+    CREATE TABLE chunks(
+        id BLOB PRIMARY KEY,
+        document BLOB NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        page_start INTEGER NOT NULL,
+        page_end INTEGER NOT NULL,
+        spans TEXT NOT NULL,
+        text TEXT NOT NULL) STRICT;
+    CREATE UNIQUE INDEX chunks_of_document ON chunks(document, number);
+    CREATE TABLE failures(
+        collection BLOB NOT NULL REFERENCES collections(id),
+        file TEXT NOT NULL,
+        folder TEXT,
+        reason TEXT NOT NULL,
+        hint TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        modified_ms INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY(collection, file)) STRICT;
+    CREATE TABLE reports(id INTEGER PRIMARY KEY, at TEXT NOT NULL, report TEXT NOT NULL) STRICT;
+"];
+
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let error = |source| DbError::Sqlite { doing: "bring the format up to date", path: path.to_owned(), source };
+    let known = STEPS.len() as i64;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(error)?;
+    if found > known {
+        return Err(DbError::Newer { path: path.to_owned(), found, known });
+    }
+    for (done, step) in STEPS.iter().enumerate().skip(found as usize) {
+        let transaction = connection.transaction().map_err(error)?;
+        transaction.execute_batch(step).map_err(error)?;
+        transaction.pragma_update(None, "user_version", done as i64 + 1).map_err(error)?;
+        transaction.commit().map_err(error)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Text to vectors. An embedder says who it is, because vectors of two embedders cannot be compared.
+
+use std::path::PathBuf;
+
+use crate::models::Precision;
+
+mod fastembed;
+
+pub use fastembed::{init_runtime, open};
+
+/// Turns texts into vectors of length one. It computes on the thread that calls it: keep it in a worker.
+pub trait Embedder: Send {
+    /// Who computes the vectors.
+    fn identity(&self) -> &EmbedderIdentity;
+
+    /// The vector of a passage of a document. What is beyond [`Self::max_tokens`] does not count.
+    fn embed_passage(&mut self, text: &str) -> Result<Vec<f32>, EmbedError>;
+
+    /// The vector of a question.
+    fn embed_question(&mut self, text: &str) -> Result<Vec<f32>, EmbedError>;
+
+    /// Longest text in tokens, the model's own special tokens included (two for BERT models).
+    fn max_tokens(&self) -> usize;
+}
+
+/// Who computes vectors: an index belongs to one identity.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EmbedderIdentity {
+    /// Name of the model.
+    pub name: String,
+    /// SHA-256 of the graph, which holds the weights.
+    pub sha256: String,
+    /// Length of the vectors.
+    pub dimension: usize,
+    /// What it computes with.
+    pub precision: Precision,
+}
+
+/// Why there is no vector.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// There is nothing to embed.
+    #[error("cannot embed an empty text")]
+    Empty,
+    /// The model gave numbers that are no vector of length one.
+    #[error("the embedder gave a vector that is {0}")]
+    BadVector(&'static str),
+    /// The runtime library could not be loaded.
+    #[error("cannot load the embedding runtime {}: {detail}", library.display())]
+    Runtime {
+        /// The library.
+        library: PathBuf,
+        /// What was said.
+        detail: String,
+    },
+    /// An embedder was opened before [`init_runtime`].
+    #[error("the embedding runtime is not loaded")]
+    NoRuntime,
+    /// A file of the model could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The model could not be opened.
+    #[error("cannot open embedder {name}: {detail}")]
+    Open {
+        /// The model.
+        name: String,
+        /// What was said.
+        detail: String,
+    },
+    /// The model could not compute.
+    #[error("cannot embed: {0}")]
+    Compute(String),
+}
+
+#[cfg(test)]
+mod tests;

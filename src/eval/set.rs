@@ -1,0 +1,53 @@
+//! An evaluation set: questions with the pages that hold their answers.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::bad_set;
+use crate::error::Result;
+
+pub(super) struct EvalSet {
+    pub name: String,
+    pub docs: PathBuf,
+    pub queries: Vec<Query>,
+}
+
+/// A question with what is known about it. Only the question, and in a scoped run the scope, reach the system.
+#[derive(Debug, Deserialize)]
+pub(super) struct Query {
+    pub id: String,
+    pub question: String,
+    pub answerable: bool,
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    #[serde(default)]
+    pub relevant_docs: Vec<String>,
+    #[serde(default)]
+    pub scope: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Evidence {
+    pub file: String,
+    pub pages: Vec<u32>,
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+impl EvalSet {
+    pub(super) fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join("queries.jsonl");
+        let text = std::fs::read_to_string(&path).map_err(|error| bad_set(&path, error))?;
+        let queries = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+            .map(|(at, line)| {
+                serde_json::from_str(line).map_err(|error| bad_set(&path, format_args!("line {}: {error}", at + 1)))
+            })
+            .collect::<Result<_>>()?;
+        let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        Ok(Self { name: name.unwrap_or_else(|| "set".to_owned()), docs: folder.join("docs"), queries })
+    }
+}

@@ -1,0 +1,69 @@
+//! A weight matrix of the file, multiplied by whichever kernel is fastest for it on this CPU.
+
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use candle_core::{Device, Module, Tensor};
+
+use super::GenerateError;
+use super::int8::{Activations, Packed};
+
+/// Rows from which 8-bit weights are faster than the file's own; below, reading fewer bytes wins.
+const INT8_ROWS: usize = 4;
+
+/// A weight matrix, outputs x inputs.
+pub(super) struct Linear {
+    tensor: Arc<QTensor>,
+    product: QMatMul,
+    packed: Option<Packed>,
+    inputs: usize,
+}
+
+impl Linear {
+    /// Takes a tensor of the file; with `int8` also packs its weights for prompts.
+    pub(super) fn new(tensor: Arc<QTensor>, int8: bool) -> Result<Self, GenerateError> {
+        let (_, inputs) = tensor.shape().dims2()?;
+        let packed = if int8 { Packed::pack(&tensor)? } else { None };
+        Ok(Self { product: QMatMul::from_arc(tensor.clone())?, tensor, packed, inputs })
+    }
+
+    /// Whether candle has a vectorised kernel for single rows; its kernels for the others do 6 to 30 GMAC/s.
+    fn is_fast_by_itself(&self) -> bool {
+        let quick = matches!(self.tensor.dtype(), GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0);
+        quick && self.inputs.is_multiple_of(256)
+    }
+
+    fn prefers_int8(&self, rows: usize) -> bool {
+        self.packed.is_some() && (rows >= INT8_ROWS || !self.is_fast_by_itself())
+    }
+}
+
+/// The product of `input` with one matrix.
+pub(super) fn apply(matrix: &Linear, input: Vec<f32>) -> Result<Vec<f32>, GenerateError> {
+    let [out] = apply_all([matrix], input)?;
+    Ok(out)
+}
+
+/// The products of `input`, one row a token, with several matrices that have the same inputs.
+pub(super) fn apply_all<const N: usize>(
+    matrices: [&Linear; N],
+    input: Vec<f32>,
+) -> Result<[Vec<f32>; N], GenerateError> {
+    let inputs = matrices[0].inputs;
+    let rows = input.len() / inputs;
+    if matrices.iter().all(|matrix| matrix.prefers_int8(rows)) {
+        let packed = matrices.map(|matrix| matrix.packed.as_ref().expect("prefers_int8 saw the packed weights"));
+        return Ok(Activations::new(&input, inputs).multiply(packed));
+    }
+    let input = Tensor::from_vec(input, (rows, inputs), &Device::Cpu)?;
+    let alike = matrices.iter().all(|matrix| matrix.tensor.dtype() == matrices[0].tensor.dtype());
+    let tensors = matrices.map(|matrix| matrix.tensor.as_ref());
+    let fused = if N > 1 && alike { QTensor::gemv_fused_shared_lhs(&tensors, &input)? } else { None };
+    let outputs = match fused {
+        Some(outputs) => outputs,
+        None => matrices.iter().map(|matrix| matrix.product.forward(&input)).collect::<Result<_, _>>()?,
+    };
+    let outputs: Vec<Vec<f32>> =
+        outputs.iter().map(|output| output.flatten_all()?.to_vec1()).collect::<Result<_, _>>()?;
+    Ok(outputs.try_into().expect("one output for each matrix"))
+}

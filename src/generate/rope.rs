@@ -1,0 +1,66 @@
+//! Rotary position embedding (Su et al. 2021), in the two pairings that GGUF files use.
+
+use super::GenerateError;
+use super::gguf::GgufFile;
+
+/// Which numbers of a head turn together, and how fast.
+pub(super) struct Rope {
+    /// Turns a token, one for each pair.
+    frequencies: Vec<f32>,
+    /// Neighbours make a pair (`llama`), not the two halves of a head (`qwen2`, `qwen3`).
+    neighbours: bool,
+}
+
+impl Rope {
+    /// Reads base, scaling and, for Llama 3.1 and later, the factors of `rope_freqs.weight`.
+    pub(super) fn from_gguf(file: &mut GgufFile, architecture: &str, size: usize) -> Result<Self, GenerateError> {
+        let base = file.real(&format!("{architecture}.rope.freq_base")).unwrap_or(10_000.0);
+        let turned = file.number(&format!("{architecture}.rope.dimension_count")).unwrap_or(size).min(size);
+        let mut frequencies: Vec<f32> = (0..turned / 2).map(|pair| base.powf(-2.0 * pair as f32 / turned as f32)).collect();
+        if file.has("rope_freqs.weight") {
+            for (frequency, factor) in frequencies.iter_mut().zip(file.vector("rope_freqs.weight")?) {
+                *frequency /= factor;
+            }
+        }
+        match file.text(&format!("{architecture}.rope.scaling.type")) {
+            None | Some("none") => {}
+            Some("linear") => {
+                let factor = file.real(&format!("{architecture}.rope.scaling.factor")).unwrap_or(1.0);
+                frequencies.iter_mut().for_each(|frequency| *frequency /= factor);
+            }
+            Some(kind) => tracing::warn!(kind, "unknown position scaling: answers to long prompts may be wrong"),
+        }
+        Ok(Self { frequencies, neighbours: architecture == "llama" })
+    }
+
+    /// Pairs that turn in each head.
+    pub(super) fn pairs(&self) -> usize {
+        self.frequencies.len()
+    }
+
+    /// Cosines and sines for `count` tokens from `position`, the same in every layer.
+    pub(super) fn turns(&self, position: usize, count: usize) -> Vec<(f32, f32)> {
+        let token = |token: usize| {
+            self.frequencies.iter().map(move |frequency| {
+                let (sin, cos) = (token as f32 * frequency).sin_cos();
+                (cos, sin)
+            })
+        };
+        (position..position + count).flat_map(token).collect()
+    }
+
+    /// Turns every head of every row; `rows` holds `heads` heads of `size` numbers a token.
+    pub(super) fn apply(&self, rows: &mut [f32], turns: &[(f32, f32)], heads: usize, size: usize) {
+        let pairs = self.pairs();
+        for (row, turns) in rows.chunks_exact_mut(heads * size).zip(turns.chunks_exact(pairs)) {
+            for head in row.chunks_exact_mut(size) {
+                for (pair, (cos, sin)) in turns.iter().enumerate() {
+                    let (a, b) = if self.neighbours { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
+                    let (x, y) = (head[a], head[b]);
+                    head[a] = x * cos - y * sin;
+                    head[b] = x * sin + y * cos;
+                }
+            }
+        }
+    }
+}

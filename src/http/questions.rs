@@ -1,0 +1,60 @@
+//! Search and ask over HTTP; an answer comes whole as JSON or, with `stream`, as server-sent events.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use serde::Deserialize;
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+
+use super::{
+    App,
+    reply::{Body, Reply, body},
+};
+use crate::{
+    error::Error,
+    library::{AskEvent, Found, SearchRequest},
+};
+
+pub(super) async fn search(State(app): State<App>, Body(request): Body<SearchRequest>) -> Reply<Json<Found>> {
+    Ok(Json(app.library.search(&request).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Ask {
+    #[serde(flatten)]
+    request: SearchRequest,
+    #[serde(default)]
+    stream: bool,
+}
+
+pub(super) async fn ask(State(app): State<App>, Body(ask): Body<Ask>) -> Reply<Response> {
+    let mut events = app.library.ask(ask.request).await?;
+    if ask.stream {
+        let stream = ReceiverStream::new(events).map(|event| as_sse(&event));
+        return Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response());
+    }
+    while let Some(event) = events.recv().await {
+        match event {
+            AskEvent::Done(answer) => return Ok(Json(answer).into_response()),
+            AskEvent::Failed(error) => return Err(error.into()),
+            AskEvent::Passages(..) | AskEvent::Piece(_) => {}
+        }
+    }
+    Err(Error::internal("the answer broke off").into())
+}
+
+fn as_sse(event: &AskEvent) -> Result<Event, axum::Error> {
+    match event {
+        AskEvent::Passages(passages, took_ms) => Event::default()
+            .event("passages")
+            .json_data(serde_json::json!({ "passages": passages, "took_ms": took_ms })),
+        AskEvent::Piece(text) => Event::default().event("piece").json_data(serde_json::json!({ "text": text })),
+        AskEvent::Done(answer) => Event::default().event("done").json_data(answer),
+        AskEvent::Failed(error) => Event::default().event("error").json_data(&body(error)["error"]),
+    }
+}

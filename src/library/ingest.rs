@@ -1,0 +1,361 @@
+//! Files in, searchable documents out. The order that makes a crash harmless: the points are written to the index
+//! and flushed, then the ledger turns to the document, then what it replaces goes from the index.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use premise_ingest::{ChunkRules, Limits};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use super::{
+    Library,
+    pipeline::{self, Embedded, ForLedger, Inlet, Run, Throughput, Work},
+};
+use crate::{
+    db::{Failure, NewDocument, Origin, Place, document_id},
+    error::{Error, Kind, Result},
+    store::{CollectionId, DocumentId, Filter},
+};
+
+/// A file to be read.
+pub(super) struct Source {
+    pub path: PathBuf,
+    /// Its place in the collection.
+    pub place: Place,
+}
+
+/// What an ingest does, as it does it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// How much there is to read.
+    Planned {
+        /// Files.
+        files: usize,
+        /// Their bytes: the progress bar's length.
+        size_bytes: u64,
+    },
+    /// A chunk was embedded.
+    Advanced {
+        /// Its share of the bytes.
+        size_bytes: u64,
+    },
+    /// A file is in, or was there already.
+    Added {
+        /// Its name.
+        file: String,
+    },
+    /// A file could not be read.
+    Failed {
+        /// Its name.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+    /// The index is being put in order for quick search.
+    Maintaining,
+}
+
+/// Takes progress; called from several threads.
+pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Sync);
+
+/// What came of the files.
+#[derive(Default)]
+pub(super) struct Ingested {
+    /// Documents that are now in, with the file each was read from.
+    pub documents: Vec<(DocumentId, String)>,
+    pub failed: Vec<Failure>,
+    pub pages: u64,
+    pub throughput: Throughput,
+    pub interrupted: bool,
+}
+
+impl Library {
+    /// Reads files into a collection. Blocks; a failing file is one entry in `failed`. An error means that nothing
+    /// more could be stored at all; what was stored before stays.
+    pub(super) fn ingest(
+        &self,
+        collection: CollectionId,
+        sources: &[Source],
+        stop: &AtomicBool,
+        on_progress: OnProgress,
+    ) -> Result<Ingested> {
+        on_progress(Progress::Planned {
+            files: sources.len(),
+            size_bytes: sources.iter().map(|source| source.place.size_bytes).sum(),
+        });
+        if sources.is_empty() {
+            return Ok(Ingested::default());
+        }
+        let result = Mutex::new(Ingested::default());
+        let fatal = Mutex::new(None);
+        let fail = |source: &Place, error: Error| {
+            if error.kind == Kind::DiskFull {
+                stop.store(true, Ordering::Relaxed);
+                fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                return;
+            }
+            on_progress(Progress::Failed { file: source.file.clone(), reason: error.message.clone() });
+            let failure = Failure {
+                file: source.file.clone(),
+                reason: error.message,
+                hint: error.hint,
+                size_bytes: source.size_bytes,
+                modified_ms: source.modified_ms,
+            };
+            let folder = match &source.origin {
+                Origin::Folder { folder, .. } => Some(folder.as_path()),
+                Origin::Added => None,
+            };
+            // An upload that failed is told to its sender at once; a folder's failures are kept for the reports.
+            if let Some(folder) = folder
+                && let Err(error) = self.db.note_failure(collection, Some(folder), &failure)
+            {
+                warn!(%error, "cannot note a failure");
+            }
+            result.lock().unwrap_or_else(PoisonError::into_inner).failed.push(failure);
+        };
+        let added = |id: DocumentId, file: &str, pages: usize| {
+            on_progress(Progress::Added { file: file.to_owned() });
+            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+            result.documents.push((id, file.to_owned()));
+            result.pages += pages as u64;
+        };
+
+        let produce = |inlet: &Inlet| {
+            for source in sources {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                match self.prepare(collection, source) {
+                    Ok(Prepared::New(work)) => {
+                        if !inlet.push(work) {
+                            break;
+                        }
+                    }
+                    Ok(Prepared::Known(id)) => {
+                        on_progress(Progress::Advanced { size_bytes: source.place.size_bytes });
+                        added(id, &source.place.file, 0);
+                    }
+                    Err(error) => {
+                        on_progress(Progress::Advanced { size_bytes: source.place.size_bytes });
+                        fail(&source.place, error);
+                    }
+                }
+            }
+        };
+        let write = |group: Vec<Embedded>| {
+            for (id, file, pages) in self.store_group(group)? {
+                added(id, &file, pages);
+            }
+            Ok(())
+        };
+        let failed = |work: Work, reason: String| {
+            if let Some(ledger) = work.ledger {
+                fail(&ledger.place, Error::internal(reason));
+            }
+            Ok(())
+        };
+        let run = Run {
+            embedders: self.take_embedders()?,
+            stop,
+            priority: &self.priority,
+            advanced: &|size_bytes| on_progress(Progress::Advanced { size_bytes }),
+        };
+        let (throughput, embedders) = pipeline::run(run, produce, write, failed)?;
+        self.return_embedders(embedders);
+        if let Some(error) = fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let mut result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+        result.interrupted = stop.load(Ordering::Relaxed);
+        result.throughput = throughput;
+        self.finish_removals()?;
+        if throughput.chunks > 0 && !result.interrupted {
+            on_progress(Progress::Maintaining);
+            self.wait(self.store().maintain())?;
+        }
+        Ok(result)
+    }
+
+    fn prepare(&self, collection: CollectionId, source: &Source) -> Result<Prepared> {
+        let bytes = read_file(&source.path, &self.limits)?;
+        let sha256 = premise_ingest::hash_bytes(&bytes);
+        let id = document_id(collection, &sha256);
+        let mut place = source.place.clone();
+        place.size_bytes = bytes.len() as u64;
+        if self.db.has_document(id)? {
+            self.db.add_place(collection, id, &place)?;
+            return Ok(Prepared::Known(id));
+        }
+        // The readers meet strangers' bytes: a fault in one is that file's failure.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            let document = premise_ingest::read(&place.file, &bytes, &self.limits)?;
+            let rules = ChunkRules { max_tokens: self.chunk_tokens, ..ChunkRules::default() };
+            let chunks = premise_ingest::chunk(&document, &self.counter, &rules);
+            Ok::<_, premise_ingest::ReadError>((document, chunks))
+        }));
+        let (document, chunks) = read.map_err(|_| {
+            Error::new(
+                Kind::Unreadable,
+                "unreadable_file",
+                "the reader failed on this file",
+                "Open it in a viewer and save it anew; if it still fails, report the file",
+            )
+        })??;
+        if chunks.is_empty() {
+            return Err(Error::new(
+                Kind::Unreadable,
+                "no_text",
+                format!("no text on its {} pages", document.pages.len()),
+                "If it is a scan, run it through text recognition (OCR) and add the result",
+            ));
+        }
+        if matches!(place.origin, Origin::Added) {
+            self.keep_copy(&sha256, &bytes)?;
+        }
+        Ok(Prepared::New(Work {
+            id,
+            collection,
+            size_bytes: place.size_bytes,
+            chunks,
+            ledger: Some(ForLedger { sha256, document, place }),
+        }))
+    }
+
+    fn store_group(&self, group: Vec<Embedded>) -> Result<Vec<(DocumentId, String, usize)>> {
+        let mut documents = Vec::with_capacity(group.len());
+        let mut points = Vec::new();
+        for Embedded { work, points: new } in group {
+            points.extend(new);
+            if let Some(ledger) = work.ledger {
+                documents.push(NewDocument {
+                    id: work.id,
+                    collection: work.collection,
+                    sha256: ledger.sha256,
+                    document: ledger.document,
+                    chunks: work.chunks,
+                    place: ledger.place,
+                });
+            }
+        }
+        let store = self.store();
+        self.wait(store.upsert(points))?;
+        self.wait(store.flush())?;
+        self.db.put_documents(&documents)?;
+        Ok(documents
+            .into_iter()
+            .map(|new| {
+                info!(document.id = %new.id, pages = new.document.pages.len(), chunks = new.chunks.len(), "added document");
+                (new.id, new.place.file, new.document.pages.len())
+            })
+            .collect())
+    }
+
+    /// Takes from the index what the ledger has let go, then drops it from the ledger too.
+    pub(super) fn finish_removals(&self) -> Result<()> {
+        let removing = self.db.removing()?;
+        if removing.is_empty() {
+            return Ok(());
+        }
+        let store = self.store();
+        for (collection, document) in &removing {
+            self.wait(store.delete(*collection, Filter::documents([*document])))?;
+        }
+        self.wait(store.flush())?;
+        for (_, document) in removing {
+            if let Some(sha256) = self.db.forget(document)? {
+                self.drop_copy(&sha256)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Embeds documents again from the ledger's chunks into `store`.
+    pub(super) fn embed_again(
+        &self,
+        documents: &[(CollectionId, DocumentId)],
+        store: &dyn crate::store::Store,
+        stop: &AtomicBool,
+        on_progress: OnProgress,
+    ) -> Result<Throughput> {
+        if documents.is_empty() {
+            return Ok(Throughput::default());
+        }
+        on_progress(Progress::Planned { files: documents.len(), size_bytes: documents.len() as u64 * 1_000_000 });
+        let fatal = Mutex::new(None);
+        let produce = |inlet: &Inlet| {
+            for (collection, id) in documents {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                match self.db.chunks_of(*id) {
+                    Ok(rows) => {
+                        let chunks: Vec<_> = rows
+                            .into_iter()
+                            .map(|(number, page_start, page_end, text)| premise_ingest::Chunk {
+                                number,
+                                text,
+                                page_start,
+                                page_end,
+                                spans: Vec::new(),
+                            })
+                            .collect();
+                        let work =
+                            Work { id: *id, collection: *collection, chunks, ledger: None, size_bytes: 1_000_000 };
+                        if !inlet.push(work) {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Error::from(error));
+                        break;
+                    }
+                }
+            }
+        };
+        let write = |group: Vec<Embedded>| {
+            let points = group.into_iter().flat_map(|document| document.points).collect();
+            self.wait(store.upsert(points))?;
+            self.wait(store.flush())
+        };
+        let run = Run {
+            embedders: self.take_embedders()?,
+            stop,
+            priority: &self.priority,
+            advanced: &|size_bytes| on_progress(Progress::Advanced { size_bytes }),
+        };
+        let (throughput, embedders) =
+            pipeline::run(run, produce, write, |_, reason| Err(Error::internal(reason)))?;
+        self.return_embedders(embedders);
+        match fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(throughput),
+        }
+    }
+}
+
+enum Prepared {
+    New(Work),
+    Known(DocumentId),
+}
+
+fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path).map_err(|error| Error::io("open it", &error))?;
+    if metadata.len() > limits.max_bytes as u64 {
+        return Err(Error::new(
+            Kind::TooLarge,
+            "file_too_large",
+            format!("it has {} MB, and {} MB is the most that is read", metadata.len() >> 20, limits.max_bytes >> 20),
+            "Split the file into parts",
+        ));
+    }
+    std::fs::read(path).map_err(|error| Error::io("read it", &error))
+}

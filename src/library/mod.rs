@@ -1,0 +1,252 @@
+//! The spine: each thing that people do with their files is one verb here, and reads top to bottom.
+//!
+//! Verbs that write block and are called on blocking threads; verbs that answer people are async.
+
+mod ask;
+mod cite;
+mod documents;
+mod ingest;
+mod mend;
+mod model;
+mod pipeline;
+mod search;
+mod status;
+mod sync;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicBool},
+};
+
+use premise_ingest::{Limits, TokenCounter};
+use tokio::runtime::Handle;
+
+pub use self::{
+    ask::{Answer, AskEvent, AskRequest, Timings},
+    cite::Citation,
+    documents::{Added, PageText},
+    ingest::{OnProgress, Progress},
+    mend::Mended,
+    model::Model,
+    search::{Found, Passage, SearchRequest},
+    status::{Running, Status},
+    sync::{MovedFile, SyncReport},
+};
+use crate::{
+    config,
+    db::Db,
+    embed::{EmbedError, Embedder, EmbedderIdentity},
+    error::{Error, Kind, Result},
+    prompt::Prompts,
+    store::{Store, StoreError},
+    worker::Worker,
+};
+
+/// Makes an embedder that uses that many threads.
+pub type MakeEmbedder = Arc<dyn Fn(usize) -> std::result::Result<Box<dyn Embedder>, EmbedError> + Send + Sync>;
+/// Opens (or makes) the index of that name.
+pub type OpenIndex = Arc<dyn Fn(&str) -> Result<Arc<dyn Store>> + Send + Sync>;
+
+/// What a library is made of; [`crate::app`] chooses the parts.
+pub struct Parts {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// The ledger.
+    pub db: Db,
+    /// Opens the index of a name.
+    pub open_index: OpenIndex,
+    /// The embedder's identity: an index belongs to one.
+    pub embedder: EmbedderIdentity,
+    /// Makes embedders for reading files.
+    pub make_embedder: MakeEmbedder,
+    /// The embedder for questions.
+    pub questions: Worker<Box<dyn Embedder>>,
+    /// Counts tokens as the embedder does.
+    pub counter: TokenCounter,
+    /// Most tokens of a chunk.
+    pub chunk_tokens: usize,
+    /// The model that writes answers; without one, searching still works and asking says what is missing.
+    pub generator: Result<Worker<Model>>,
+    /// Name of that model.
+    pub generator_name: String,
+    /// Prompt templates.
+    pub prompts: Prompts,
+    /// How questions are answered.
+    pub answer: config::Answer,
+}
+
+/// A data folder with all that can be done with it.
+pub struct Library {
+    data_dir: PathBuf,
+    db: Db,
+    open_index: OpenIndex,
+    index: RwLock<Arc<dyn Store>>,
+    embedder: EmbedderIdentity,
+    make_embedder: MakeEmbedder,
+    idle_embedders: Mutex<Vec<Box<dyn Embedder>>>,
+    questions: Worker<Box<dyn Embedder>>,
+    counter: TokenCounter,
+    chunk_tokens: usize,
+    limits: Limits,
+    generator: Result<Worker<Model>>,
+    generator_name: String,
+    prompts: Prompts,
+    answer: config::Answer,
+    priority: Arc<pipeline::Priority>,
+    running: status::Activity,
+    syncing: Mutex<()>,
+    runtime: Handle,
+}
+
+impl Library {
+    /// Opens the library within a runtime. [`Library::mend`] then puts right what a crash may have left.
+    pub fn open(parts: Parts) -> Result<Self> {
+        let name = match parts.db.meta(LIVE_INDEX)? {
+            Some(name) if index_belongs_to(&name, &parts.embedder) => name,
+            Some(_) if parts.db.totals()?.documents > 0 => {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    "other_embedder",
+                    format!("the index was built by another embedder than {}", parts.embedder.name),
+                    "Set the embedder back, or run `premise reindex` to build the index anew with this one",
+                ));
+            }
+            _ => {
+                let name = index_name(&parts.embedder, 1);
+                parts.db.set_meta(LIVE_INDEX, &name)?;
+                name
+            }
+        };
+        Self::assemble(parts, &name)
+    }
+
+    /// Opens the library for a rebuild: the live index may belong to another embedder.
+    pub fn open_for_reindex(parts: Parts) -> Result<Self> {
+        let name = match parts.db.meta(LIVE_INDEX)? {
+            Some(name) => name,
+            None => return Self::open(parts),
+        };
+        let next = mend::next_index_name(&parts.embedder, &name);
+        Self::assemble(parts, &next)
+    }
+
+    fn assemble(parts: Parts, index: &str) -> Result<Self> {
+        let index = (parts.open_index)(index)?;
+        Ok(Self {
+            data_dir: parts.data_dir,
+            db: parts.db,
+            open_index: parts.open_index,
+            index: RwLock::new(index),
+            embedder: parts.embedder,
+            make_embedder: parts.make_embedder,
+            idle_embedders: Mutex::default(),
+            questions: parts.questions,
+            counter: parts.counter,
+            chunk_tokens: parts.chunk_tokens,
+            limits: Limits::default(),
+            generator: parts.generator,
+            generator_name: parts.generator_name,
+            prompts: parts.prompts,
+            answer: parts.answer,
+            priority: Arc::default(),
+            running: status::Activity::default(),
+            syncing: Mutex::default(),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// The ledger, for doors that list what is in.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Runs what reads the ledger on a blocking thread.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let library = self.clone();
+        tokio::task::spawn_blocking(move || work(&library)).await.map_err(Error::internal)?
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits on a blocking thread for the store.
+    fn wait<T>(&self, work: impl Future<Output = std::result::Result<T, StoreError>>) -> Result<T> {
+        Ok(self.runtime.block_on(work)?)
+    }
+
+    /// One embedder a core, kept for the next ingest once made.
+    fn take_embedders(&self) -> Result<Vec<Box<dyn Embedder>>> {
+        let mut embedders = std::mem::take(&mut *self.idle_embedders.lock().unwrap_or_else(PoisonError::into_inner));
+        let wanted = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_EMBEDDERS);
+        while embedders.len() < wanted {
+            embedders.push((self.make_embedder)(1)?);
+        }
+        Ok(embedders)
+    }
+
+    fn return_embedders(&self, embedders: Vec<Box<dyn Embedder>>) {
+        let mut idle = self.idle_embedders.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.is_empty() {
+            *idle = embedders;
+        }
+    }
+
+    /// Files that were added or uploaded are kept under their hash, so that they can be shown and read again.
+    fn copy_path(&self, sha256: &str) -> PathBuf {
+        self.data_dir.join("files").join(sha256.get(..2).unwrap_or("00")).join(sha256)
+    }
+
+    fn keep_copy(&self, sha256: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.copy_path(sha256);
+        if path.exists() {
+            return Ok(());
+        }
+        write_durably(&path, bytes).map_err(|error| Error::io("keep a copy of the file in the data folder", &error))
+    }
+
+    fn drop_copy(&self, sha256: &str) -> Result<()> {
+        if self.db.uses_copy(sha256)? {
+            return Ok(());
+        }
+        match std::fs::remove_file(self.copy_path(sha256)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove the kept copy of a file", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Above this more embedders only compete for memory bandwidth.
+const MOST_EMBEDDERS: usize = 16;
+const LIVE_INDEX: &str = "live_index";
+
+fn index_name(embedder: &EmbedderIdentity, number: u32) -> String {
+    format!("{}-{number}", &embedder.sha256[..12.min(embedder.sha256.len())])
+}
+
+fn index_belongs_to(name: &str, embedder: &EmbedderIdentity) -> bool {
+    name.rsplit_once('-').is_some_and(|(identity, _)| embedder.sha256.starts_with(identity))
+}
+
+/// Never half a file under the final name: a temporary file beside it is flushed and renamed.
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// A flag that nobody raises.
+pub(crate) fn never() -> &'static AtomicBool {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    &NEVER
+}

@@ -1,0 +1,331 @@
+//! Sync: a collection follows a folder. What is new or changed is read, what was moved is noted, what is gone is
+//! taken out, and everything else is left alone, all decided by content.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{PoisonError, TryLockError, atomic::AtomicBool},
+};
+
+use chrono::{DateTime, Utc};
+use premise_ingest::{FoundFile, KnownFile, Plan};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use super::{
+    Library, OnProgress,
+    documents::{checked_name, is_stopped, unreadable},
+    ingest::Source,
+};
+use crate::{
+    db::{Failure, FileRow, Origin, Place},
+    error::{Error, Kind, Result},
+    store::CollectionId,
+};
+
+/// What a sync found and did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The collection that follows it.
+    pub collection: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// New files.
+    pub added: Vec<String>,
+    /// Files whose content changed.
+    pub changed: Vec<String>,
+    /// Files that lie elsewhere now.
+    pub moved: Vec<MovedFile>,
+    /// Files that are gone.
+    pub deleted: Vec<String>,
+    /// How many files are as they were.
+    pub unchanged: usize,
+    /// Files that could not be read, each with its reason, also those of earlier runs that are still so.
+    pub failed: Vec<Failure>,
+    /// Files of kinds that are not read.
+    pub unsupported: Vec<String>,
+    /// Pages that were read.
+    pub pages: u64,
+    /// Chunks that were embedded.
+    pub chunks: u64,
+    /// How long reading took.
+    pub seconds: f64,
+    /// Share of that time in which the embedders worked, 0 to 1.
+    pub embedder_busy: f64,
+    /// True when it was stopped before the end; the next run goes on.
+    pub interrupted: bool,
+}
+
+/// A file that lies elsewhere now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedFile {
+    /// Where it lay.
+    pub from: String,
+    /// Where it lies.
+    pub to: String,
+}
+
+impl Library {
+    /// Brings a collection up to date with a folder. Blocks. One sync runs at a time.
+    pub fn sync(
+        &self,
+        collection: &str,
+        folder: &Path,
+        stop: &AtomicBool,
+        on_progress: OnProgress,
+    ) -> Result<SyncReport> {
+        let _one = match self.syncing.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(guard)) => PoisonError::into_inner(guard),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    "sync_running",
+                    "another sync is under way",
+                    "Wait until it has ended; `premise status` shows how far it is",
+                ));
+            }
+        };
+        let started_at = Utc::now();
+        let _running = self.running.begin(&format!("reading {}", folder.display()));
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| Error::io(format_args!("open the folder {}", folder.display()), &error))?;
+        if !folder.is_dir() {
+            return Err(Error::new(
+                Kind::BadInput,
+                "not_a_folder",
+                format!("{} is not a folder", folder.display()),
+                "Use `premise add` for a single file",
+            ));
+        }
+        let name = checked_name(collection)?;
+        let collection = self.db.ensure_collection(name)?;
+        let scan = premise_ingest::scan(&folder)
+            .map_err(|error| Error::io(format_args!("read the folder {}", folder.display()), &error))?;
+        let known = self.db.files_of_folder(collection, &folder)?;
+        if scan.files.is_empty() && !known.is_empty() {
+            return Err(Error::new(
+                Kind::Conflict,
+                "empty_folder",
+                format!("{} is empty now, and {} of its files are in", folder.display(), known.len()),
+                "Check that the drive is there. If the files are really gone, delete them on the page",
+            ));
+        }
+
+        let (retry, still_failed) = self.without_known_failures(collection, &folder, scan.files)?;
+        let names = Names::new(&folder, &known, self.db.other_files(collection, &folder)?);
+        let plan = make_plan(&known, &retry);
+        let mut report = SyncReport {
+            folder: folder.clone(),
+            collection: name.to_owned(),
+            started_at,
+            finished_at: started_at,
+            added: Vec::new(),
+            changed: Vec::new(),
+            moved: Vec::new(),
+            deleted: Vec::new(),
+            unchanged: plan.unchanged.len(),
+            failed: still_failed,
+            unsupported: scan.unsupported.iter().map(|path| names.of(path)).collect(),
+            pages: 0,
+            chunks: 0,
+            seconds: 0.0,
+            embedder_busy: 0.0,
+            interrupted: false,
+        };
+        report.failed.extend(scan.problems.iter().map(|(path, reason)| unreadable(path, reason)));
+        report.failed.extend(plan.unreadable.iter().map(|(path, reason)| Failure {
+            file: names.of(path),
+            ..unreadable(path, reason)
+        }));
+        self.note_moves(collection, &folder, &names, &known, &plan, &mut report)?;
+        self.take_out_deleted(collection, &folder, &names, &plan, &scan.problems, &mut report)?;
+        self.read_new(collection, &folder, &names, plan, stop, on_progress, &mut report)?;
+
+        report.finished_at = Utc::now();
+        report.interrupted |= is_stopped(stop);
+        self.db.keep_report(&serde_json::to_string(&report).unwrap_or_default())?;
+        info!(
+            added = report.added.len(),
+            changed = report.changed.len(),
+            moved = report.moved.len(),
+            deleted = report.deleted.len(),
+            failed = report.failed.len(),
+            "synced a folder"
+        );
+        Ok(report)
+    }
+
+    /// Files that failed before and have not changed since are not tried again; they stay in the report.
+    fn without_known_failures(
+        &self,
+        collection: CollectionId,
+        folder: &Path,
+        found: Vec<FoundFile>,
+    ) -> Result<(Vec<FoundFile>, Vec<Failure>)> {
+        let mut failures: HashMap<String, Failure> = self
+            .db
+            .failures_of_folder(collection, folder)?
+            .into_iter()
+            .map(|failure| (failure.file.clone(), failure))
+            .collect();
+        let mut still = Vec::new();
+        let mut rest = Vec::new();
+        for file in found {
+            let name = relative(folder, &file.path);
+            match failures.remove(&name) {
+                Some(failure) if failure.size_bytes == file.size_bytes && failure.modified_ms == file.modified_ms => {
+                    still.push(failure);
+                }
+                _ => rest.push(file),
+            }
+        }
+        // What is left failed once and is gone now, or will be tried again.
+        for name in failures.into_keys() {
+            self.db.clear_failure(collection, &name)?;
+        }
+        Ok((rest, still))
+    }
+
+    fn note_moves(
+        &self,
+        collection: CollectionId,
+        folder: &Path,
+        names: &Names,
+        known: &[FileRow],
+        plan: &Plan,
+        report: &mut SyncReport,
+    ) -> Result<()> {
+        let by_path: HashMap<&Path, &FileRow> = known.iter().map(|row| (row.path.as_path(), row)).collect();
+        for (from, file, _) in &plan.moved {
+            let Some(row) = by_path.get(from.as_path()) else { continue };
+            let place = names.place(folder, file);
+            let moved = MovedFile { from: row.file.clone(), to: place.file.clone() };
+            self.db.add_place(collection, row.document, &place)?;
+            self.db.remove_file(collection, &row.file)?;
+            report.moved.push(moved);
+        }
+        for (file, _) in &plan.touched {
+            if let Some(row) = by_path.get(file.path.as_path()) {
+                self.db.add_place(collection, row.document, &names.place(folder, file))?;
+                report.unchanged += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_out_deleted(
+        &self,
+        collection: CollectionId,
+        folder: &Path,
+        names: &Names,
+        plan: &Plan,
+        problems: &[(PathBuf, String)],
+        report: &mut SyncReport,
+    ) -> Result<()> {
+        for path in &plan.deleted {
+            // A sub-folder that cannot be read says nothing about its files: they stay.
+            if problems.iter().any(|(unread, _)| unread != folder && path.starts_with(unread)) {
+                report.unchanged += 1;
+                continue;
+            }
+            let file = names.of(path);
+            self.db.remove_file(collection, &file)?;
+            report.deleted.push(file);
+        }
+        self.finish_removals()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that the step needs, and it has one caller")]
+    fn read_new(
+        &self,
+        collection: CollectionId,
+        folder: &Path,
+        names: &Names,
+        plan: Plan,
+        stop: &AtomicBool,
+        on_progress: OnProgress,
+        report: &mut SyncReport,
+    ) -> Result<()> {
+        let changed: Vec<String> = plan.changed.iter().map(|(file, _)| names.of(&file.path)).collect();
+        let sources: Vec<Source> = plan
+            .added
+            .into_iter()
+            .chain(plan.changed)
+            .map(|(file, _)| Source { place: names.place(folder, &file), path: file.path })
+            .collect();
+        let ingested = self.ingest(collection, &sources, stop, &|progress| {
+            self.running.note(&progress);
+            on_progress(progress);
+        })?;
+        for (_, file) in ingested.documents {
+            if changed.contains(&file) { report.changed.push(file) } else { report.added.push(file) }
+        }
+        report.failed.extend(ingested.failed);
+        report.pages = ingested.pages;
+        report.chunks = ingested.throughput.chunks;
+        report.seconds = ingested.throughput.seconds;
+        report.embedder_busy = ingested.throughput.embedder_busy;
+        report.interrupted = ingested.interrupted;
+        Ok(())
+    }
+}
+
+/// A document that an older reader read is read again, as if its file had changed.
+fn make_plan(known: &[FileRow], found: &[FoundFile]) -> Plan {
+    let known: Vec<KnownFile> = known
+        .iter()
+        .map(|row| KnownFile {
+            path: row.path.clone(),
+            sha256: if row.revision == premise_ingest::REVISION { row.sha256.clone() } else { String::new() },
+            size_bytes: if row.revision == premise_ingest::REVISION { row.size_bytes } else { u64::MAX },
+            modified_ms: row.modified_ms,
+        })
+        .collect();
+    premise_ingest::plan(&known, found, premise_ingest::hash_file)
+}
+
+/// What files are called in the collection: their path within the folder, with the folder's own name before it when
+/// another folder, or an upload, already has that name.
+struct Names {
+    folder: PathBuf,
+    known: HashMap<PathBuf, String>,
+    taken: Vec<String>,
+}
+
+impl Names {
+    fn new(folder: &Path, known: &[FileRow], taken: Vec<String>) -> Self {
+        let known = known.iter().map(|row| (row.path.clone(), row.file.clone())).collect();
+        Self { folder: folder.to_owned(), known, taken }
+    }
+
+    fn of(&self, path: &Path) -> String {
+        if let Some(name) = self.known.get(path) {
+            return name.clone();
+        }
+        let name = relative(&self.folder, path);
+        if self.taken.contains(&name) {
+            let own = self.folder.file_name().map(|own| own.to_string_lossy().into_owned()).unwrap_or_default();
+            return format!("{own}/{name}");
+        }
+        name
+    }
+
+    fn place(&self, folder: &Path, file: &FoundFile) -> Place {
+        Place {
+            file: self.of(&file.path),
+            origin: Origin::Folder { folder: folder.to_owned(), path: file.path.clone() },
+            size_bytes: file.size_bytes,
+            modified_ms: file.modified_ms,
+        }
+    }
+}
+
+fn relative(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
+}

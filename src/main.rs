@@ -1,0 +1,5 @@
+//! The `premise` program.
+
+fn main() -> std::process::ExitCode {
+    premise::cli::run()
+}

@@ -1,0 +1,131 @@
+//! Passages to a prompt within the model's window. The wording is in `prompts/`; a file of the same name in the data
+//! folder's `prompts/` takes its place.
+
+use std::path::Path;
+
+use crate::{
+    generate::{GenerateError, Generator, Message, Role},
+    library::Passage,
+    text,
+};
+
+/// The prompt templates.
+#[derive(Debug, Clone)]
+pub struct Prompts {
+    /// What the model is told to do.
+    pub system: String,
+    /// The passages and the question: `{passages}` and `{question}` are filled in.
+    pub user: String,
+}
+
+impl Prompts {
+    /// The templates that come with the program, or those in `folder` where it has them.
+    pub fn load(folder: &Path) -> std::io::Result<Self> {
+        let read = |name: &str, built_in: &str| match std::fs::read_to_string(folder.join(name)) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(built_in.to_owned()),
+            Err(error) => Err(error),
+        };
+        Ok(Self {
+            system: read("answer.system.txt", include_str!("../prompts/answer.system.txt"))?,
+            user: read("answer.user.txt", include_str!("../prompts/answer.user.txt"))?,
+        })
+    }
+
+    fn messages(&self, passages: &str, question: &str) -> Vec<Message> {
+        // One pass over the template, so that nothing in a passage or a question is taken for a place to fill in.
+        let mut user = String::with_capacity(self.user.len() + passages.len() + question.len());
+        let mut rest = self.user.trim();
+        while let Some(open) = rest.find('{') {
+            user.push_str(&rest[..open]);
+            rest = &rest[open..];
+            if let Some(after) = rest.strip_prefix("{passages}") {
+                user.push_str(passages);
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("{question}") {
+                user.push_str(question);
+                rest = after;
+            } else {
+                user.push('{');
+                rest = &rest[1..];
+            }
+        }
+        user.push_str(rest);
+        vec![
+            Message { role: Role::System, content: self.system.trim().to_owned() },
+            Message { role: Role::User, content: user },
+        ]
+    }
+}
+
+/// How much may go in.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Most tokens of passages.
+    pub context_tokens: usize,
+    /// Tokens kept free for the answer.
+    pub answer_tokens: usize,
+}
+
+/// A stretch of a passage shorter than this says too little to be worth its tokens.
+const LEAST_TOKENS: usize = 48;
+
+/// The messages for a question with as many of the passages, best first, as fit: counted with the model's own
+/// tokenizer, the last one cut at a sentence. Also how many passages went in.
+pub fn fit(
+    prompts: &Prompts,
+    model: &dyn Generator,
+    question: &str,
+    passages: &[Passage],
+    budget: Budget,
+) -> Result<(Vec<Message>, usize), GenerateError> {
+    let frame = model.count_tokens(&model.render(&prompts.messages("", question))?);
+    let window = model.identity().context_tokens.saturating_sub(frame + budget.answer_tokens);
+    let mut left = budget.context_tokens.min(window);
+    let mut shown = String::new();
+    let mut used = 0;
+    for passage in passages {
+        let head = heading(passage);
+        let head_tokens = model.count_tokens(&head) + 2;
+        let tokens = head_tokens + model.count_tokens(&passage.text);
+        if tokens <= left {
+            left -= tokens;
+            push(&mut shown, &head, &passage.text);
+            used += 1;
+            continue;
+        }
+        if left >= head_tokens + LEAST_TOKENS {
+            let part = beginning(&passage.text, left - head_tokens, model);
+            if !part.is_empty() {
+                push(&mut shown, &head, part);
+                used += 1;
+            }
+        }
+        break;
+    }
+    Ok((prompts.messages(&shown, question), used))
+}
+
+fn heading(passage: &Passage) -> String {
+    format!("[{}] {}, page {}\n", passage.n, passage.file, passage.page_start)
+}
+
+fn push(shown: &mut String, head: &str, text: &str) {
+    if !shown.is_empty() {
+        shown.push_str("\n\n");
+    }
+    shown.push_str(head);
+    shown.push_str(text);
+}
+
+/// The first sentences of a text that have at most that many tokens.
+fn beginning<'a>(text: &'a str, max_tokens: usize, model: &dyn Generator) -> &'a str {
+    let mut end = 0;
+    for sentence in text::sentences(text) {
+        if model.count_tokens(&text[..sentence.end]) > max_tokens {
+            break;
+        }
+        end = sentence.end;
+    }
+    &text[..end]
+}

@@ -1,0 +1,394 @@
+//! A thread that owns a model, behind a bounded queue. The only way from the async side to work that computes:
+//! people are refused when the queue is full, batch work waits, and a job whose caller has left is skipped.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::thread::{Builder, JoinHandle};
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Why a job gave no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerError {
+    /// The queue has no free place; a person should try again shortly (HTTP 429).
+    #[error("the queue of the {0} worker is full")]
+    Full(Arc<str>),
+    /// The job panicked. The worker lives on and keeps its model.
+    #[error("a job of the {worker} worker panicked: {message}")]
+    Panicked {
+        /// Name of the worker.
+        worker: Arc<str>,
+        /// What the panic said.
+        message: String,
+    },
+    /// The worker's thread has ended.
+    #[error("the {0} worker has stopped")]
+    Stopped(Arc<str>),
+}
+
+/// Why a worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError<E> {
+    /// The operating system gave no thread.
+    #[error("cannot start a thread for the {0} worker")]
+    Thread(Arc<str>, #[source] std::io::Error),
+    /// The model could not be made.
+    #[error("cannot make the model of the {0} worker")]
+    Make(Arc<str>, #[source] E),
+    /// Making the model panicked.
+    #[error("making the model of the {0} worker panicked: {1}")]
+    Panicked(Arc<str>, String),
+}
+
+type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
+
+/// A thread that owns a `T`, usually a model. Share it in an `Arc`; dropping the last one finishes the queue's jobs
+/// whose callers still wait, then joins the thread.
+pub struct Worker<T> {
+    name: Arc<str>,
+    // Dropped before `thread` is joined: the loop ends once every sender is gone.
+    jobs: Option<mpsc::Sender<Job<T>>>,
+    tally: Arc<Tally>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Jobs that got a place, and jobs that are over; their difference is the length of the queue.
+#[derive(Default)]
+struct Tally {
+    accepted: AtomicUsize,
+    finished: AtomicUsize,
+}
+
+impl<T: 'static> Worker<T> {
+    /// Starts a thread, makes the model on it and returns once it is made, so call this from a blocking thread.
+    /// At most `capacity` jobs wait besides the one that runs.
+    pub fn spawn<E: Send + 'static>(
+        name: &str,
+        capacity: usize,
+        make: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<Self, SpawnError<E>> {
+        let name: Arc<str> = Arc::from(name);
+        let (jobs, queue) = mpsc::channel(capacity.max(1));
+        let (report, outcome) = std::sync::mpsc::sync_channel(1);
+        let thread = Builder::new()
+            .name(name.to_string())
+            .spawn(move || match catch_unwind(AssertUnwindSafe(make)) {
+                Ok(Ok(model)) => {
+                    let _ = report.send(None);
+                    work(model, queue);
+                }
+                Ok(Err(error)) => drop(report.send(Some(Ok(error)))),
+                Err(panic) => drop(report.send(Some(Err(panic_message(panic.as_ref()))))),
+            })
+            .map_err(|error| SpawnError::Thread(name.clone(), error))?;
+        match outcome.recv().expect("the thread reports before it ends") {
+            None => Ok(Self {
+                name,
+                jobs: Some(jobs),
+                tally: Arc::default(),
+                thread: Some(thread),
+            }),
+            Some(Ok(error)) => Err(SpawnError::Make(name, error)),
+            Some(Err(message)) => Err(SpawnError::Panicked(name, message)),
+        }
+    }
+
+    /// Runs a job, waiting for a place in the queue if need be: for work in batches.
+    pub async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, WorkerError> {
+        let place = self.sender().reserve().await.map_err(|_| self.stopped())?;
+        let (job, pending) = self.prepare(job);
+        place.send(job);
+        pending.await
+    }
+
+    /// Runs a job if the queue has a place, else fails with [`WorkerError::Full`]: for people.
+    pub async fn try_run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, WorkerError> {
+        self.try_submit(job)?.await
+    }
+
+    /// Queues a job if there is a place and returns at once with a future of its result that knows its place.
+    pub fn try_submit<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<Pending<R>, WorkerError> {
+        let place = self.sender().try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => WorkerError::Full(self.name.clone()),
+            mpsc::error::TrySendError::Closed(()) => self.stopped(),
+        })?;
+        let (job, pending) = self.prepare(job);
+        place.send(job);
+        Ok(pending)
+    }
+
+    /// Runs a job from a thread that may block, waiting for a place. Panics inside an async runtime's thread.
+    pub fn run_blocking<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, WorkerError> {
+        let (job, pending) = self.prepare(job);
+        if self.sender().blocking_send(job).is_err() {
+            return Err(self.stopped());
+        }
+        pending
+            .result
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// Jobs that wait or run now.
+    pub fn queued(&self) -> usize {
+        self.tally
+            .accepted
+            .load(Ordering::SeqCst)
+            .saturating_sub(self.tally.finished.load(Ordering::SeqCst))
+    }
+
+    fn sender(&self) -> &mpsc::Sender<Job<T>> {
+        self.jobs
+            .as_ref()
+            .expect("the sender is taken only when the worker is dropped")
+    }
+
+    fn stopped(&self) -> WorkerError {
+        WorkerError::Stopped(self.name.clone())
+    }
+
+    fn prepare<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> (Job<T>, Pending<R>) {
+        let (reply, result) = oneshot::channel();
+        let worker = self.name.clone();
+        let place = Place::take(&self.tally);
+        let pending = Pending {
+            result,
+            worker: worker.clone(),
+            number: place.number,
+            tally: self.tally.clone(),
+        };
+        let job: Job<T> = Box::new(move |model| {
+            let place = place;
+            if reply.is_closed() {
+                return;
+            }
+            // The model is used again after a panic: a half-made answer lies in buffers that the next job resets.
+            let result = catch_unwind(AssertUnwindSafe(|| job(model))).map_err(|panic| {
+                WorkerError::Panicked {
+                    worker,
+                    message: panic_message(panic.as_ref()),
+                }
+            });
+            // The place is free before the caller hears, so that a caller who asks again finds it free.
+            drop(place);
+            let _ = reply.send(result);
+        });
+        (job, pending)
+    }
+}
+
+fn work<T>(mut model: T, mut queue: mpsc::Receiver<Job<T>>) {
+    while let Some(job) = queue.blocking_recv() {
+        job(&mut model);
+    }
+}
+
+impl<T> Drop for Worker<T> {
+    fn drop(&mut self) {
+        self.jobs.take();
+        if let Some(thread) = self.thread.take()
+            // A job may hold the last handle; a thread cannot join itself.
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A place in the queue, given back when the job is over or dropped unrun.
+struct Place {
+    number: usize,
+    tally: Arc<Tally>,
+}
+
+impl Place {
+    fn take(tally: &Arc<Tally>) -> Self {
+        Self {
+            number: tally.accepted.fetch_add(1, Ordering::SeqCst),
+            tally: tally.clone(),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.tally.finished.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The result of a queued job, still to come. Dropping it before the job begins makes the worker skip the job.
+#[must_use = "dropping this cancels the job"]
+pub struct Pending<R> {
+    result: oneshot::Receiver<Result<R, WorkerError>>,
+    worker: Arc<str>,
+    number: usize,
+    tally: Arc<Tally>,
+}
+
+impl<R> Pending<R> {
+    /// How many jobs are before this one, counting the one that runs; 0 when it is this one's turn.
+    pub fn ahead(&self) -> usize {
+        self.number
+            .saturating_sub(self.tally.finished.load(Ordering::SeqCst))
+    }
+}
+
+impl<R> Future for Pending<R> {
+    type Output = Result<R, WorkerError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(Pin::new(&mut self.result).poll(context));
+        Poll::Ready(result.unwrap_or_else(|_| Err(WorkerError::Stopped(self.worker.clone()))))
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    fn counter(capacity: usize) -> Worker<u32> {
+        Worker::spawn("counter", capacity, || Ok::<_, Infallible>(0)).unwrap()
+    }
+
+    /// Queues a job that ends when told, and waits until it runs.
+    fn hold(worker: &Worker<u32>) -> (Pending<()>, Sender<()>) {
+        let (release, released): (Sender<()>, Receiver<()>) = channel();
+        let (started, has_started) = channel();
+        let pending = worker
+            .try_submit(move |_| {
+                started.send(()).unwrap();
+                let _ = released.recv();
+            })
+            .unwrap();
+        has_started.recv().unwrap();
+        (pending, release)
+    }
+
+    #[tokio::test]
+    async fn jobs_run_in_order_on_one_model() {
+        let worker = counter(4);
+        for expected in 1..=3 {
+            let count = worker.run(|count| {
+                *count += 1;
+                *count
+            });
+            assert_eq!(count.await, Ok(expected));
+        }
+        assert_eq!(worker.queued(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_job_and_the_worker_lives_on() {
+        let worker = counter(1);
+        let error = worker
+            .run(|_| panic!("bad token {}", 7))
+            .await
+            .map(|(): ()| ())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a job of the counter worker panicked: bad token 7"
+        );
+        assert_eq!(worker.run(|count| *count).await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_people_and_lets_batch_work_wait() {
+        let worker = counter(1);
+        let (first, release) = hold(&worker);
+        let second = worker.try_submit(|_| 2).unwrap();
+        assert_eq!(
+            worker.try_run(|_| 3).await,
+            Err(WorkerError::Full("counter".into()))
+        );
+        assert_eq!((worker.queued(), first.ahead(), second.ahead()), (2, 0, 1));
+
+        let (waited, ()) = tokio::join!(worker.run(|_| 4), async {
+            release.send(()).unwrap();
+            first.await.unwrap();
+        });
+        assert_eq!((waited, second.await), (Ok(4), Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_caller_has_left_is_skipped() {
+        let worker = counter(2);
+        let (first, release) = hold(&worker);
+        drop(worker.try_submit(|count| *count += 100).unwrap());
+        let last = worker.try_submit(|count| *count).unwrap();
+        release.send(()).unwrap();
+        first.await.unwrap();
+        assert_eq!(last.await, Ok(0));
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_made_is_an_error() {
+        let error = Worker::<u32>::spawn("counter", 1, || Err("no such file"))
+            .err()
+            .unwrap();
+        assert!(matches!(error, SpawnError::Make(_, "no such file")));
+        let made: Result<Worker<u32>, SpawnError<Infallible>> =
+            Worker::spawn("counter", 1, || panic!("bad file"));
+        assert_eq!(
+            made.err().unwrap().to_string(),
+            "making the model of the counter worker panicked: bad file"
+        );
+    }
+
+    #[test]
+    fn dropping_the_worker_joins_its_thread_after_the_queue() {
+        struct Gone(Sender<()>);
+        impl Drop for Gone {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        let (gone, is_gone) = channel();
+        let worker = Worker::spawn("model", 1, move || Ok::<_, Infallible>(Gone(gone))).unwrap();
+        assert_eq!(worker.run_blocking(|_| 1), Ok(1));
+        drop(worker);
+        is_gone.try_recv().unwrap();
+    }
+
+    #[test]
+    fn a_job_may_drop_the_last_handle() {
+        let worker = Arc::new(counter(1));
+        let held = worker.clone();
+        let (done, is_done) = channel();
+        let pending = worker.try_submit(move |_| drop(held)).unwrap();
+        drop(worker);
+        std::thread::spawn(move || done.send(pending.result.blocking_recv()));
+        assert_eq!(is_done.recv().unwrap().unwrap(), Ok(()));
+    }
+}

@@ -1,0 +1,345 @@
+// The search page in a real browser against the real program: what a person sees and can do.
+//
+// PREMISE_URL names a running server, or PREMISE_BIN the program, which is then started on an
+// empty data folder and a free port. PREMISE_CHROMIUM names the browser (default /usr/bin/chromium).
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, afterEach, test } from 'node:test';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+import { startServer } from './server.mjs';
+
+// A small model on a busy machine takes its time; a page that is stuck takes longer.
+const ANSWER_MS = 240_000;
+const QUESTION = 'How many days of notice does the Fernhill lease need?';
+const LEASE = `FERNHILL WAREHOUSE LEASE
+
+The Fernhill lease is between Osprey Storage Ltd and Linden Foods Ltd. Either party may end
+the Fernhill lease by giving forty-five days of written notice to the other party.
+
+The rent of the Fernhill lease is 1,900 pounds a month and is paid on the first day of the month.
+`;
+
+let server, browser, folder, context, page, heard;
+
+before(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'premise-browser-'));
+  server = await startServer(folder);
+  browser = await chromium.launch({
+    executablePath: process.env.PREMISE_CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+beforeEach(() => open({ viewport: { width: 1280, height: 800 } }));
+afterEach(async () => {
+  await context.close();
+  assert.deepEqual(heard.errors, [], 'the console stays clean');
+  assert.deepEqual(heard.elsewhere, [], 'no request goes to another host');
+});
+
+async function open(options) {
+  await context?.close();
+  context = await browser.newContext(options);
+  page = await context.newPage();
+  heard = { errors: [], elsewhere: [] };
+  page.on('pageerror', (error) => heard.errors.push(error.message));
+  page.on('console', (message) => {
+    // The browser logs each refused request to the API; the tests look at what the page makes of it.
+    if (message.type() === 'error' && !message.location().url.includes('/api/')) heard.errors.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== server.url) heard.elsewhere.push(request.url());
+  });
+  await page.goto(`${server.url}/`);
+  await page.getByRole('button', { name: /^(Files|[\d,]+ files?)$/ }).waitFor();
+}
+
+async function fixture(name, content) {
+  const file = path.join(folder, name);
+  await writeFile(file, content);
+  return file;
+}
+
+const row = (name) => page.locator('#files-list .file').filter({ has: page.locator('.file-name', { hasText: name }) });
+
+async function add(name, content) {
+  await page.locator('#picked').setInputFiles(await fixture(name, content));
+  await page.locator('.upload', { hasText: name }).locator('.good').waitFor({ timeout: ANSWER_MS });
+  await row(name).waitFor();
+  await page.keyboard.press('Escape');
+}
+
+async function remove(name) {
+  if (!await page.locator('#files').isVisible()) await page.locator('#open-files').click();
+  await row(name).getByRole('button', { name: `Delete ${name}` }).click();
+  await page.getByRole('button', { name: `Yes, delete ${name}` }).click();
+  await row(name).waitFor({ state: 'detached' });
+}
+
+const answered = () => page.locator('#answer-foot').waitFor({ timeout: ANSWER_MS });
+
+async function ask(question) {
+  await page.locator('#question').fill(question);
+  await page.keyboard.press('Enter');
+}
+
+const sidewaysScroll = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+test('the page comes with a strict policy and says that nothing leaves the premises', async () => {
+  const response = await page.reload();
+  const policy = response.headers()['content-security-policy'] ?? '';
+  assert.match(policy, /default-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe-/);
+  assert.match(await page.locator('footer').first().innerText(), /Nothing leaves this machine/);
+  await page.waitForFunction(() => document.activeElement.id === 'question');
+});
+
+test('an empty library says how to add files', async (t) => {
+  if (!server.fresh) return t.skip('the given server has files of its own');
+  await page.getByRole('heading', { name: 'No files are in yet' }).waitFor();
+  await page.getByText('premise add FOLDER').waitFor();
+});
+
+test('a file is added, asked about, cited on its page and deleted', async (t) => {
+  await add('fernhill-lease.txt', LEASE);
+  await ask(QUESTION);
+  const passage = page.locator('.passage').first();
+  await passage.waitFor({ timeout: ANSWER_MS });
+  await answered();
+  assert.match(await page.locator('#times').innerText(), /First words after .+ complete after/);
+  await passage.click();
+  await page.locator('#reader mark').first().waitFor();
+  assert.match(await page.locator('#reader-page').innerText(), /^Page 1 of 1$/);
+  await checkMarked();
+  await page.keyboard.press('Escape');
+  await page.locator('#reader').waitFor({ state: 'hidden' });
+
+  const marks = page.locator('#answer .cite');
+  t.diagnostic(`the answer has ${await marks.count()} citation marks`);
+  assert.equal(await marks.count() > 0, await page.locator('.source').count() > 0, 'marks and sources come together');
+  if (await marks.count()) {
+    const quote = await page.locator('.source-quote').first().textContent();
+    await marks.first().click();
+    await page.locator('#reader mark').first().waitFor();
+    assert.equal(await checkMarked(), squeeze(quote), 'the quote itself is marked');
+    const link = page.locator('#reader-open');
+    assert.match(await link.getAttribute('href'), /^\/api\/v1\/documents\/[^/]+\/file#page=1$/);
+    assert.equal((await page.request.get(new URL(await link.getAttribute('href'), server.url).href)).status(), 200);
+    await page.keyboard.press('Escape');
+  } else {
+    await page.locator('.unsure, .refused').first().waitFor();
+  }
+  await remove('fernhill-lease.txt');
+  await page.locator('#files-find').fill('fernhill');
+  await page.getByText('No file has that in its name.').waitFor();
+});
+
+const squeeze = (text) => text.replace(/\s+/g, '');
+
+/** What is marked stands in the file word for word. */
+async function checkMarked() {
+  const marked = squeeze((await page.locator('#reader mark').allTextContents()).join(''));
+  assert.ok(marked.length > 0 && squeeze(LEASE).includes(marked), `marked: ${marked}`);
+  return marked;
+}
+
+test('a citation opens its page with the quote marked, whatever the spacing', async () => {
+  await add('fernhill-lease.txt', LEASE);
+  const { documents: [{ id }] } = await (await page.request.get(`${server.url}/api/v1/documents?q=fernhill-lease`)).json();
+  const quote = 'Either party may end  the Fernhill lease by giving forty-five days of written notice';
+  // A model's answer is never the same for sure; the stream of this one is written here, the page it opens is the server's.
+  const passages = [{ n: 1, document: id, file: 'fernhill-lease.txt', collection: 'default', page_start: 1, page_end: 1, text: LEASE, score: 0.9 }];
+  const stream = [
+    ['queued', { place: 1 }], ['passages', { passages, took_ms: 12 }], ['piece', { text: 'It needs forty-five days. ' }], ['piece', { text: 'Not **[9]**.' }],
+    ['done', { answer: 'It needs forty-five days. [1] Not [9].', refused: false, passages, model: 'test', timings: {},
+      citations: [{ n: 1, document: id, file: 'fernhill-lease.txt', page: 1, quote, passage: 1 }] }],
+  ].map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join(': still here\n\n');
+  await page.route('**/api/v1/ask', (route) => route.fulfill({ contentType: 'text/event-stream', body: stream }));
+  await ask(QUESTION);
+  await answered();
+  assert.equal(await page.locator('#answer').innerText(), 'It needs forty-five days.1 Not [9].');
+  await page.getByRole('button', { name: 'Source 1: fernhill-lease.txt, page 1' }).click();
+  await page.locator('#reader mark').waitFor();
+  assert.equal(squeeze(await page.locator('#reader mark').textContent()), squeeze(quote));
+  await page.keyboard.press('Escape');
+  await remove('fernhill-lease.txt');
+});
+
+test('two marks of one passage are two sources, and a copied answer names both', async () => {
+  const passages = [{ n: 2, document: 'x', file: 'a.pdf', collection: 'default', page_start: 3, page_end: 4, text: 'One. Two.', score: 0.03 }];
+  const citation = (page, quote) => ({ n: 2, document: 'x', file: 'a.pdf', page, quote });
+  const answer = 'First. [2] Second. [2] First again. [2]';
+  const done = { answer, refused: false, passages, citations: [citation(3, 'One.'), citation(4, 'Two.'), citation(3, 'One.')], timings: {}, model: 'test' };
+  await page.route('**/api/v1/ask', (route) => route.fulfill({ contentType: 'text/event-stream', body: `event: done\ndata: ${JSON.stringify(done)}\n\n` }));
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await ask('What is in it?');
+  await answered();
+  assert.deepEqual(await page.locator('#answer .cite').allTextContents(), ['1', '2', '1']);
+  assert.equal(await page.locator('.source').count(), 2);
+  await page.getByRole('button', { name: 'Copy with sources' }).click();
+  await page.getByText('Copied').waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), [
+    'What is in it?', '', 'First. [1] Second. [2] First again. [1]', '', 'Sources', '[1] a.pdf, page 3: “One.”', '[2] a.pdf, page 4: “Two.”',
+  ].join('\n'));
+});
+
+test('everything is done by keyboard alone', async () => {
+  await add('fernhill-lease.txt', LEASE);
+  await page.keyboard.press('Tab');
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press('/');
+  await page.waitForFunction(() => document.activeElement.id === 'question');
+  await page.keyboard.type('How many days');
+  await page.keyboard.press('Shift+Enter');
+  await page.keyboard.type('of notice does the Fernhill lease need?');
+  assert.match(await page.locator('#question').inputValue(), /days\nof/);
+  await page.keyboard.press('Enter');
+  await answered();
+  await page.keyboard.press('j');
+  await page.waitForFunction(() => document.activeElement.classList.contains('passage'));
+  await page.keyboard.press('Enter');
+  await page.locator('#reader mark').first().waitFor();
+  for (let step = 0; step < 8; step += 1) {
+    await page.keyboard.press('Tab');
+    assert.ok(await page.evaluate(() => document.activeElement.closest('#reader')), 'Tab stays in the panel');
+  }
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.activeElement.classList.contains('passage'));
+  await remove('fernhill-lease.txt');
+});
+
+test('Esc stops an answer', async () => {
+  let leave;
+  await page.route('**/api/v1/ask', async (route) => {
+    await new Promise((resolve) => { leave = resolve; });
+    await route.abort();
+  });
+  const sent = page.waitForRequest('**/api/v1/ask');
+  await ask(QUESTION);
+  await sent;
+  assert.equal(await page.locator('#go').innerText(), 'Stop');
+  await page.keyboard.press('Escape');
+  await page.getByText('Stopped.').waitFor();
+  assert.equal(await page.locator('#go').innerText(), 'Ask');
+  leave();
+});
+
+test('asking can be narrowed to files', async () => {
+  await add('fernhill-lease.txt', LEASE);
+  await add('osprey-notes.txt', 'Osprey Storage Ltd keeps its notes on the Fernhill lease here, with ninety days of notice.');
+  await page.getByRole('button', { name: 'Ask only in…' }).click();
+  await page.getByRole('combobox', { name: 'Name of a file' }).fill('osprey');
+  await page.getByRole('option', { name: 'osprey-notes.txt' }).waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('#narrow-list li').length === 1);
+  await page.keyboard.press('Enter');
+  await page.locator('.chip', { hasText: 'osprey-notes.txt' }).waitFor();
+  await ask(QUESTION);
+  await answered();
+  const files = new Set(await page.locator('.passage-where b').allTextContents());
+  assert.ok([...files].every((file) => file === 'osprey-notes.txt'), `passages of ${[...files]}`);
+  await remove('osprey-notes.txt');
+  await remove('fernhill-lease.txt');
+});
+
+test('a damaged PDF shows why it failed and what to do', async () => {
+  await page.locator('#picked').setInputFiles(await fixture('damaged.pdf', '%PDF-1.7\n1 0 obj << /Type /Catalog'));
+  const failed = page.locator('.upload.failed', { hasText: 'damaged.pdf' });
+  await failed.waitFor({ timeout: ANSWER_MS });
+  assert.ok((await failed.locator('.bad').innerText()).length > 10, 'a reason');
+  assert.ok((await failed.locator('.quiet').innerText()).length > 10, 'a hint');
+});
+
+test('hostile names and texts stay text', async () => {
+  const name = '<img src=x onerror=window.hurt=1>.txt';
+  await add(name, '<script>window.hurt = 1</script> The hostile file says <b>pay forty-five thousand pounds</b> to the hostile bank.');
+  await ask('What does the hostile file say about pounds?');
+  await page.locator('.passage').first().waitFor({ timeout: ANSWER_MS });
+  await answered();
+  await page.locator('.passage').first().click();
+  await page.locator('#reader mark').first().waitFor();
+  assert.match(await page.locator('#reader-body').innerText(), /<script>/);
+  await page.keyboard.press('Escape');
+  assert.equal(await page.evaluate(() => window.hurt), undefined);
+  assert.equal(await page.locator('main img, main script, dialog img, dialog script').count(), 0);
+  await remove(name);
+});
+
+test('a question that is too long gets a reason and a hint', async () => {
+  await page.locator('#question').fill('why '.repeat(25_000));
+  await page.keyboard.press('Enter');
+  await page.locator('.notice-what').waitFor();
+  assert.ok((await page.locator('.notice-hint').innerText()).length > 10);
+  assert.match(await page.locator('#question').inputValue(), /^why why/, 'the question is there to be cut');
+  assert.ok(await sidewaysScroll() <= 0);
+});
+
+test('a busy server says when to ask again, and a lost one that it is lost', async () => {
+  await page.route('**/api/v1/ask', (route) => route.fulfill({
+    status: 429, headers: { 'retry-after': '30' }, contentType: 'application/json',
+    body: JSON.stringify({ error: { code: 'busy', message: 'Premise is busy with other questions.', hint: 'Try again in 30 seconds.' } }),
+  }));
+  await ask(QUESTION);
+  await page.getByRole('button', { name: /Ask again in \d+ s/ }).waitFor();
+  await page.unroute('**/api/v1/ask');
+  await page.route('**/api/v1/ask', (route) => route.abort());
+  await ask(QUESTION);
+  await page.getByText('The connection to Premise was lost.').waitFor();
+  await page.unroute('**/api/v1/ask');
+  await page.route('**/api/v1/ask', (route) => route.fulfill({ contentType: 'text/event-stream', body: 'event: piece\ndata: {"text":"Half an"}\n\n' }));
+  await page.getByRole('button', { name: 'Ask again' }).click();
+  await page.getByText('Half an').waitFor();
+  await page.getByText('The connection to Premise was lost.').waitFor();
+});
+
+test('a phone never scrolls sideways', async () => {
+  await open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  const name = `${'a-very-long-name-of-a-contract_'.repeat(5)}.txt`;
+  await add(name, LEASE);
+  assert.ok(await sidewaysScroll() <= 0, 'at the start');
+  await ask(QUESTION);
+  await page.locator('.passage').first().waitFor({ timeout: ANSWER_MS });
+  await answered();
+  assert.ok(await sidewaysScroll() <= 0, 'with an answer');
+  await page.locator('.passage').first().tap();
+  await page.locator('#reader mark').first().waitFor();
+  assert.ok(await sidewaysScroll() <= 0, 'with a page open');
+  const box = await page.locator('#reader').boundingBox();
+  assert.ok(box.x >= 0 && box.width <= 360);
+  await page.getByRole('button', { name: 'Close' }).tap();
+  await page.locator('#open-files').tap();
+  await row(name).waitFor();
+  assert.ok(await page.locator('#files .panel-body').evaluate((body) => body.scrollWidth <= body.clientWidth), 'in the list of files');
+  await remove(name);
+});
+
+test('nothing of a question is kept in the address, the history or the storage', async () => {
+  const before = await page.evaluate(() => history.length);
+  await ask(QUESTION);
+  await page.locator('#asked').waitFor();
+  await page.locator('#answer-foot, .notice').first().waitFor({ timeout: ANSWER_MS });
+  assert.equal(page.url(), `${server.url}/`);
+  assert.deepEqual(await page.evaluate(() => [history.length, localStorage.length, sessionStorage.length, document.cookie]), [before, 0, 0, '']);
+});
+
+test('files are added by dropping them on the page', async () => {
+  await page.evaluate(() => {
+    const carried = new DataTransfer();
+    carried.items.add(new File(['The dropped file is about herons by the river.'], 'dropped.txt'));
+    for (const kind of ['dragover', 'drop']) {
+      document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: carried }));
+    }
+  });
+  await page.locator('.upload', { hasText: 'dropped.txt' }).locator('.good').waitFor({ timeout: ANSWER_MS });
+  await row('dropped.txt').waitFor();
+  await remove('dropped.txt');
+});
