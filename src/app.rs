@@ -64,8 +64,8 @@ fn parts(data_dir: &Path, settings: &Settings) -> Result<Parts> {
 
     let db = Db::open(&data_dir.join("ledger.sqlite"))?;
     let for_questions = embedder.clone();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-    let questions = Worker::spawn("questions", 64, move || embed::open(&for_questions, threads)).map_err(made)?;
+    // A second thread saves a millisecond a question and takes more when an ingest has the other core.
+    let questions = Worker::spawn("questions", 64, move || embed::open(&for_questions, 1)).map_err(made)?;
     let identity = questions.run_blocking(|embedder| embedder.identity().clone())?;
     let max_tokens = questions.run_blocking(|embedder| embedder.max_tokens())?;
     let prompts = data_dir.join("prompts");

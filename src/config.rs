@@ -124,7 +124,7 @@ impl Default for Serve {
 
 impl Default for Answer {
     fn default() -> Self {
-        Self { passages: 8, context_tokens: 1_400, max_tokens: 220, queue: 8 }
+        Self { passages: 8, context_tokens: 1_200, max_tokens: 200, queue: 8 }
     }
 }
 

@@ -88,9 +88,7 @@ impl Error {
         let message = format!("cannot {doing}: {error}");
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::disk_full(message),
-            ErrorKind::NotFound => {
-                Self::new(Kind::NotFound, "not_found", message, "Check the spelling of the path")
-            }
+            ErrorKind::NotFound => Self::new(Kind::NotFound, "not_found", message, "Check the spelling of the path"),
             ErrorKind::PermissionDenied => Self::new(
                 Kind::Forbidden,
                 "no_rights",

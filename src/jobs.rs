@@ -12,7 +12,11 @@ use chrono::{DateTime, Local};
 use croner::Cron;
 use tracing::{error, info};
 
-use crate::{config, error::Result, library::{Library, SyncReport}};
+use crate::{
+    config,
+    error::Result,
+    library::{Library, SyncReport},
+};
 
 /// Reads a cron expression.
 pub fn parse_cron(expression: &str) -> std::result::Result<Cron, String> {

@@ -14,8 +14,12 @@ use crate::{
 pub struct Prompts {
     /// What the model is told to do.
     pub system: String,
-    /// The passages and the question: `{passages}` and `{question}` are filled in.
+    /// The passages and the question: `{passages}`, `{question}` and `{form}` are filled in.
     pub user: String,
+    /// The form of the answer to a yes or no question.
+    pub yes_no: String,
+    /// The form of any other answer.
+    pub other: String,
 }
 
 impl Prompts {
@@ -29,22 +33,23 @@ impl Prompts {
         Ok(Self {
             system: read("answer.system.txt", include_str!("../prompts/answer.system.txt"))?,
             user: read("answer.user.txt", include_str!("../prompts/answer.user.txt"))?,
+            yes_no: read("form.yes_no.txt", include_str!("../prompts/form.yes_no.txt"))?,
+            other: read("form.other.txt", include_str!("../prompts/form.other.txt"))?,
         })
     }
 
     fn messages(&self, passages: &str, question: &str) -> Vec<Message> {
         // One pass over the template, so that nothing in a passage or a question is taken for a place to fill in.
+        let form = if wants_yes_or_no(question) { &self.yes_no } else { &self.other };
+        let places = [("{passages}", passages), ("{question}", question), ("{form}", form.trim())];
         let mut user = String::with_capacity(self.user.len() + passages.len() + question.len());
         let mut rest = self.user.trim();
         while let Some(open) = rest.find('{') {
             user.push_str(&rest[..open]);
             rest = &rest[open..];
-            if let Some(after) = rest.strip_prefix("{passages}") {
-                user.push_str(passages);
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix("{question}") {
-                user.push_str(question);
-                rest = after;
+            if let Some((place, text)) = places.iter().find(|(place, _)| rest.starts_with(place)) {
+                user.push_str(text);
+                rest = &rest[place.len()..];
             } else {
                 user.push('{');
                 rest = &rest[1..];
@@ -56,6 +61,21 @@ impl Prompts {
             Message { role: Role::User, content: user },
         ]
     }
+}
+
+/// Whether a question, or the last sentence of it, begins as one that is answered by yes or no.
+fn wants_yes_or_no(question: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "am", "are", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must", "shall",
+        "should", "was", "were", "will", "would",
+    ];
+    let asks = |part: &str| {
+        let first = part.split_whitespace().next().unwrap_or_default().to_lowercase();
+        BEGINNINGS.contains(&first.as_str())
+    };
+    // "In the lease: may the tenant assign?" asks after the colon.
+    let last = text::sentences(question).last().map_or(question, |range| &question[range.clone()]);
+    asks(last) || last.rsplit([':', ',']).next().is_some_and(asks)
 }
 
 /// How much may go in.
@@ -128,4 +148,29 @@ fn beginning<'a>(text: &'a str, max_tokens: usize, model: &dyn Generator) -> &'a
         end = sentence.end;
     }
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_or_no_questions_are_told_from_others() {
+        for question in
+            ["Is there a cap?", "In the lease: may the tenant assign?", "Consider the lease; Does it renew?"]
+        {
+            assert!(wants_yes_or_no(question), "{question}");
+        }
+        for question in ["When does it end?", "How can it be terminated?", "Which law governs the lease?"] {
+            assert!(!wants_yes_or_no(question), "{question}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_a_passage_is_not_filled_in() {
+        let prompts = Prompts::load(Path::new("no such folder")).expect("the built-in ones");
+        let messages = prompts.messages("see {question} and {form}", "What?");
+        assert!(messages[1].content.contains("see {question} and {form}"));
+        assert!(messages[1].content.contains("Question: What?"));
+    }
 }

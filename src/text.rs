@@ -13,7 +13,9 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
         let end = at + c.len_utf8();
         let ends = match c {
             '\n' => true,
-            '.' => next.is_none_or(char::is_whitespace) && !is_abbreviation(&text[start..at]) && starts_anew(&text[end..]),
+            '.' => {
+                next.is_none_or(char::is_whitespace) && !is_abbreviation(&text[start..at]) && starts_anew(&text[end..])
+            }
             '?' | '!' | ';' => next.is_none_or(char::is_whitespace),
             _ => false,
         };
@@ -42,9 +44,9 @@ fn starts_anew(rest: &str) -> bool {
 
 fn is_abbreviation(before: &str) -> bool {
     const ABBREVIATIONS: &[&str] = &[
-        "al", "art", "arts", "cf", "co", "corp", "dr", "ed", "eds", "eg", "e.g", "etc", "ex", "exh", "fig", "hon", "ie",
-        "i.e", "inc", "jr", "llc", "ltd", "mr", "mrs", "ms", "no", "nos", "p", "para", "pp", "prof", "rev", "sec", "secs",
-        "sect", "sr", "st", "v", "vol", "vs",
+        "al", "art", "arts", "cf", "co", "corp", "dr", "ed", "eds", "eg", "e.g", "etc", "ex", "exh", "fig", "hon",
+        "ie", "i.e", "inc", "jr", "llc", "ltd", "mr", "mrs", "ms", "no", "nos", "p", "para", "pp", "prof", "rev",
+        "sec", "secs", "sect", "sr", "st", "v", "vol", "vs",
     ];
     let word = before.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
     let single = word.chars().count() == 1 && word.chars().all(char::is_uppercase);

@@ -87,12 +87,7 @@ impl<T: 'static> Worker<T> {
             })
             .map_err(|error| SpawnError::Thread(name.clone(), error))?;
         match outcome.recv().expect("the thread reports before it ends") {
-            None => Ok(Self {
-                name,
-                jobs: Some(jobs),
-                tally: Arc::default(),
-                thread: Some(thread),
-            }),
+            None => Ok(Self { name, jobs: Some(jobs), tally: Arc::default(), thread: Some(thread) }),
             Some(Ok(error)) => Err(SpawnError::Make(name, error)),
             Some(Err(message)) => Err(SpawnError::Panicked(name, message)),
         }
@@ -140,55 +135,35 @@ impl<T: 'static> Worker<T> {
         if self.sender().blocking_send(job).is_err() {
             return Err(self.stopped());
         }
-        pending
-            .result
-            .blocking_recv()
-            .unwrap_or_else(|_| Err(self.stopped()))
+        pending.result.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
     }
 
     /// Jobs that wait or run now.
     pub fn queued(&self) -> usize {
-        self.tally
-            .accepted
-            .load(Ordering::SeqCst)
-            .saturating_sub(self.tally.finished.load(Ordering::SeqCst))
+        self.tally.accepted.load(Ordering::SeqCst).saturating_sub(self.tally.finished.load(Ordering::SeqCst))
     }
 
     fn sender(&self) -> &mpsc::Sender<Job<T>> {
-        self.jobs
-            .as_ref()
-            .expect("the sender is taken only when the worker is dropped")
+        self.jobs.as_ref().expect("the sender is taken only when the worker is dropped")
     }
 
     fn stopped(&self) -> WorkerError {
         WorkerError::Stopped(self.name.clone())
     }
 
-    fn prepare<R: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut T) -> R + Send + 'static,
-    ) -> (Job<T>, Pending<R>) {
+    fn prepare<R: Send + 'static>(&self, job: impl FnOnce(&mut T) -> R + Send + 'static) -> (Job<T>, Pending<R>) {
         let (reply, result) = oneshot::channel();
         let worker = self.name.clone();
         let place = Place::take(&self.tally);
-        let pending = Pending {
-            result,
-            worker: worker.clone(),
-            number: place.number,
-            tally: self.tally.clone(),
-        };
+        let pending = Pending { result, worker: worker.clone(), number: place.number, tally: self.tally.clone() };
         let job: Job<T> = Box::new(move |model| {
             let place = place;
             if reply.is_closed() {
                 return;
             }
             // The model is used again after a panic: a half-made answer lies in buffers that the next job resets.
-            let result = catch_unwind(AssertUnwindSafe(|| job(model))).map_err(|panic| {
-                WorkerError::Panicked {
-                    worker,
-                    message: panic_message(panic.as_ref()),
-                }
-            });
+            let result = catch_unwind(AssertUnwindSafe(|| job(model)))
+                .map_err(|panic| WorkerError::Panicked { worker, message: panic_message(panic.as_ref()) });
             // The place is free before the caller hears, so that a caller who asks again finds it free.
             drop(place);
             let _ = reply.send(result);
@@ -223,10 +198,7 @@ struct Place {
 
 impl Place {
     fn take(tally: &Arc<Tally>) -> Self {
-        Self {
-            number: tally.accepted.fetch_add(1, Ordering::SeqCst),
-            tally: tally.clone(),
-        }
+        Self { number: tally.accepted.fetch_add(1, Ordering::SeqCst), tally: tally.clone() }
     }
 }
 
@@ -248,8 +220,7 @@ pub struct Pending<R> {
 impl<R> Pending<R> {
     /// How many jobs are before this one, counting the one that runs; 0 when it is this one's turn.
     pub fn ahead(&self) -> usize {
-        self.number
-            .saturating_sub(self.tally.finished.load(Ordering::SeqCst))
+        self.number.saturating_sub(self.tally.finished.load(Ordering::SeqCst))
     }
 }
 
@@ -311,15 +282,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_of_its_job_and_the_worker_lives_on() {
         let worker = counter(1);
-        let error = worker
-            .run(|_| panic!("bad token {}", 7))
-            .await
-            .map(|(): ()| ())
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a job of the counter worker panicked: bad token 7"
-        );
+        let error = worker.run(|_| panic!("bad token {}", 7)).await.map(|(): ()| ()).unwrap_err();
+        assert_eq!(error.to_string(), "a job of the counter worker panicked: bad token 7");
         assert_eq!(worker.run(|count| *count).await, Ok(0));
     }
 
@@ -328,10 +292,7 @@ mod tests {
         let worker = counter(1);
         let (first, release) = hold(&worker);
         let second = worker.try_submit(|_| 2).unwrap();
-        assert_eq!(
-            worker.try_run(|_| 3).await,
-            Err(WorkerError::Full("counter".into()))
-        );
+        assert_eq!(worker.try_run(|_| 3).await, Err(WorkerError::Full("counter".into())));
         assert_eq!((worker.queued(), first.ahead(), second.ahead()), (2, 0, 1));
 
         let (waited, ()) = tokio::join!(worker.run(|_| 4), async {
@@ -354,16 +315,10 @@ mod tests {
 
     #[test]
     fn a_model_that_cannot_be_made_is_an_error() {
-        let error = Worker::<u32>::spawn("counter", 1, || Err("no such file"))
-            .err()
-            .unwrap();
+        let error = Worker::<u32>::spawn("counter", 1, || Err("no such file")).err().unwrap();
         assert!(matches!(error, SpawnError::Make(_, "no such file")));
-        let made: Result<Worker<u32>, SpawnError<Infallible>> =
-            Worker::spawn("counter", 1, || panic!("bad file"));
-        assert_eq!(
-            made.err().unwrap().to_string(),
-            "making the model of the counter worker panicked: bad file"
-        );
+        let made: Result<Worker<u32>, SpawnError<Infallible>> = Worker::spawn("counter", 1, || panic!("bad file"));
+        assert_eq!(made.err().unwrap().to_string(), "making the model of the counter worker panicked: bad file");
     }
 
     #[test]

@@ -23,15 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let input = input.ok_or("usage: dump [--no-text] [--chunks TOKENIZER.JSON] FILE|FOLDER")?;
-    let files: Vec<PathBuf> = if input.is_dir() {
-        scan(&input)?
-            .files
-            .into_iter()
-            .map(|file| file.path)
-            .collect()
-    } else {
-        vec![input]
-    };
+    let files: Vec<PathBuf> =
+        if input.is_dir() { scan(&input)?.files.into_iter().map(|file| file.path).collect() } else { vec![input] };
     let (mut pages, mut chunks) = (0, 0);
     let (mut reading, mut chunking) = (Duration::ZERO, Duration::ZERO);
     for file in &files {
@@ -57,11 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             chunking += start.elapsed();
             chunks += found.len();
             for chunk in found.iter().filter(|_| !quiet) {
-                writeln!(
-                    std::io::stdout(),
-                    "{}",
-                    json!({"file": name, "chunk": chunk})
-                )?;
+                writeln!(std::io::stdout(), "{}", json!({"file": name, "chunk": chunk}))?;
             }
         } else if !quiet {
             print_pages(file, &name, &document)?;
@@ -81,8 +70,7 @@ fn print_pages(file: &Path, name: &str, document: &Document) -> Result<(), Box<d
     eprintln!("{}: {:?}", file.display(), document.title);
     let mut out = std::io::stdout().lock();
     for page in &document.pages {
-        let line =
-            json!({"file": name, "page": page.number, "label": page.label, "text": page.text});
+        let line = json!({"file": name, "page": page.number, "label": page.label, "text": page.text});
         writeln!(out, "{line}")?;
     }
     Ok(())

@@ -21,7 +21,7 @@ pub(crate) fn bodies(pages: &[Page]) -> Vec<Range<usize>> {
             .iter()
             .enumerate()
             .filter(|(at, _)| edge(*at))
-            .map(|(_, line)| Mark::of(&page.text[line.clone()], page.number))
+            .flat_map(|(_, line)| Mark::both(&page.text[line.clone()], page.number))
             .collect();
         marks.sort_unstable();
         marks.dedup();
@@ -39,27 +39,18 @@ fn body(page: &Page, repeats: impl Fn(&Mark<'_>) -> bool) -> Range<usize> {
     let lines = lines(&page.text);
     let is_extra = |line: &&Range<usize>| {
         let line = &page.text[(*line).clone()];
-        let mark = Mark::of(line, page.number);
-        page.label.as_deref() == Some(line) || mark.is_own_number() || repeats(&mark)
+        page.label.as_deref() == Some(line)
+            || Mark::both(line, page.number).iter().any(|mark| mark.is_own_number() || repeats(mark))
     };
     let whole = 0..page.text.len();
     let head = lines.iter().take(MAX_LINES).take_while(is_extra).count();
-    let foot = lines
-        .iter()
-        .rev()
-        .take(MAX_LINES)
-        .take_while(is_extra)
-        .count();
+    let foot = lines.iter().rev().take(MAX_LINES).take_while(is_extra).count();
     if head + foot >= lines.len() {
         return whole;
     }
     let body = lines[head].start..lines[lines.len() - foot - 1].end;
     // A page of nothing but numbers and rules may be a table: better noise than a loss.
-    if page.text[body.clone()].contains(char::is_alphabetic) {
-        body
-    } else {
-        whole
-    }
+    if page.text[body.clone()].contains(char::is_alphabetic) { body } else { whole }
 }
 
 /// A line without its page number, and how far that number is from the page's own: the same on
@@ -71,30 +62,23 @@ struct Mark<'a> {
 }
 
 impl<'a> Mark<'a> {
-    fn of(line: &'a str, page: u32) -> Self {
+    /// The line as it is, which may end in a date, and the line without its number.
+    fn both(line: &'a str, page: u32) -> [Self; 2] {
+        let whole = Self { rest: line, offset: None };
+        [whole, Self::numbered(line, page).unwrap_or(whole)]
+    }
+
+    fn numbered(line: &'a str, page: u32) -> Option<Self> {
         const DRESSING: [char; 8] = [' ', '-', '–', '—', '|', '.', '[', ']'];
         let bare = line.trim_matches(DRESSING);
-        let (bare, _) = bare
-            .rsplit_once(" of ")
-            .filter(|(_, total)| is_number(total))
-            .unwrap_or((bare, ""));
+        let (bare, _) = bare.rsplit_once(" of ").filter(|(_, total)| is_number(total)).unwrap_or((bare, ""));
         let without_end = bare.trim_end_matches(|c: char| c.is_ascii_digit());
         let without_start = bare.trim_start_matches(|c: char| c.is_ascii_digit());
-        let (number, rest) = if is_number(&bare[without_end.len()..]) {
-            (&bare[without_end.len()..], without_end)
-        } else {
-            (&bare[..bare.len() - without_start.len()], without_start)
-        };
-        match number.parse::<i64>() {
-            Ok(number) if is_number(&number.to_string()) => Self {
-                rest: rest.trim_matches(DRESSING),
-                offset: Some(number - i64::from(page)),
-            },
-            _ => Self {
-                rest: line,
-                offset: None,
-            },
-        }
+        let at_end = &bare[without_end.len()..];
+        let at_start = &bare[..bare.len() - without_start.len()];
+        let (number, rest) =
+            [(at_end, without_end), (at_start, without_start)].into_iter().find(|(number, _)| is_number(number))?;
+        Some(Self { rest: rest.trim_matches(DRESSING), offset: Some(number.parse::<i64>().ok()? - i64::from(page)) })
     }
 
     /// `7`, `- 7 -` or `Page 7 of 9` on page 7.
@@ -126,15 +110,8 @@ mod tests {
     use crate::text::plain_page;
 
     fn check(pages: &[&str], expected: &[&str]) {
-        let pages: Vec<Page> = (1..)
-            .zip(pages)
-            .map(|(number, text)| plain_page(number, (*text).to_owned()))
-            .collect();
-        let found: Vec<&str> = bodies(&pages)
-            .into_iter()
-            .zip(&pages)
-            .map(|(body, page)| &page.text[body])
-            .collect();
+        let pages: Vec<Page> = (1..).zip(pages).map(|(number, text)| plain_page(number, (*text).to_owned())).collect();
+        let found: Vec<&str> = bodies(&pages).into_iter().zip(&pages).map(|(body, page)| &page.text[body]).collect();
         assert_eq!(found, expected);
     }
 
@@ -142,28 +119,19 @@ mod tests {
     fn page_numbers_and_running_heads_are_left_out() {
         check(
             &[
-                "ACME Lease\nThe tenant\n\n- 4 -\nSource: ACME, 10-K",
-                "ACME Lease\npays\n\n- 5 -\nSource: ACME, 10-K",
-                "ACME Lease\nrent.\n\n- 6 -\nSource: ACME, 10-K",
+                "ACME Lease\nThe tenant\n\n- 4 -\nSource: ACME, 10-K, 3/21/2019",
+                "ACME Lease\npays\n\n- 5 -\nSource: ACME, 10-K, 3/21/2019",
+                "ACME Lease\nrent.\n\n- 6 -\nSource: ACME, 10-K, 3/21/2019",
             ],
             &["The tenant", "pays", "rent."],
         );
-        check(
-            &["The tenant\n\n1", "pays\nPage 2 of 2"],
-            &["The tenant", "pays"],
-        );
+        check(&["The tenant\n\n1", "pays\nPage 2 of 2"], &["The tenant", "pays"]);
     }
 
     #[test]
     fn text_that_only_looks_like_a_running_head_stays() {
         check(&["a1", "a2", "a3"], &["a1", "a2", "a3"]);
-        check(
-            &["Chapter 1\nx", "Chapter 5\ny", "Chapter 9\nz"],
-            &["Chapter 1\nx", "Chapter 5\ny", "Chapter 9\nz"],
-        );
-        check(
-            &["Rent: 1200\n2024", "", "3"],
-            &["Rent: 1200\n2024", "", "3"],
-        );
+        check(&["Chapter 1\nx", "Chapter 5\ny", "Chapter 9\nz"], &["Chapter 1\nx", "Chapter 5\ny", "Chapter 9\nz"]);
+        check(&["Rent: 1200\n2024", "", "3"], &["Rent: 1200\n2024", "", "3"]);
     }
 }

@@ -10,11 +10,7 @@ pub(crate) fn push_clean(out: &mut String, raw: &str) {
                 out.push(' ');
             }
             '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{f020}' => out.push(' '),
-            '\u{ad}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2060}'
-            | '\u{feff}'
-            | '\u{fffd}'..='\u{ffff}' => {}
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{fffd}'..='\u{ffff}' => {}
             '\u{2010}' | '\u{2011}' => out.push('-'),
             '\u{fb00}' => out.push_str("ff"),
             '\u{fb01}' => out.push_str("fi"),

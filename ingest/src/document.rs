@@ -12,9 +12,7 @@ use crate::{docx, pdf, text};
 pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
     let Some(media_type) = MediaType::from_name(file_name) else {
         let extension = Path::new(file_name).extension().unwrap_or_default();
-        return Err(ReadError::Unsupported {
-            extension: extension.to_string_lossy().into_owned(),
-        });
+        return Err(ReadError::Unsupported { extension: extension.to_string_lossy().into_owned() });
     };
     if bytes.is_empty() {
         return Err(ReadError::Empty);
@@ -155,12 +153,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_bytes: 256 << 20,
-            max_pages: 10_000,
-            max_page_bytes: 64 << 20,
-            max_page_operations: 2_000_000,
-        }
+        Self { max_bytes: 256 << 20, max_pages: 10_000, max_page_bytes: 64 << 20, max_page_operations: 2_000_000 }
     }
 }
 
@@ -221,19 +214,11 @@ impl ReadError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Empty => "Check that the file was copied completely, then add it again.",
-            Self::Unsupported { .. } => {
-                "Save it as PDF, .docx, .txt or .md and add that file instead."
-            }
-            Self::NotWhatItSays { .. } => {
-                "Open it in the program it came from and save it again under the right type."
-            }
+            Self::Unsupported { .. } => "Save it as PDF, .docx, .txt or .md and add that file instead.",
+            Self::NotWhatItSays { .. } => "Open it in the program it came from and save it again under the right type.",
             Self::Locked => "Open it with its password, save a copy without one and add the copy.",
-            Self::Damaged(_) => {
-                "Get the file again from where it came, or open it and save it anew as PDF."
-            }
-            Self::NoText { .. } => {
-                "It is probably a scan: run it through text recognition (OCR) and add the result."
-            }
+            Self::Damaged(_) => "Get the file again from where it came, or open it and save it anew as PDF.",
+            Self::NoText { .. } => "It is probably a scan: run it through text recognition (OCR) and add the result.",
             Self::TooLarge { .. } => "Split the file into smaller ones and add those.",
         }
     }

@@ -14,10 +14,8 @@ use crate::{Document, Limits, MediaType, Page, Problem, ReadError};
 
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
     let mut archive = open(bytes)?;
-    let body =
-        part(&mut archive, "word/document.xml", limits)?.ok_or(ReadError::NotWhatItSays {
-            named: MediaType::Docx.name(),
-        })?;
+    let body = part(&mut archive, "word/document.xml", limits)?
+        .ok_or(ReadError::NotWhatItSays { named: MediaType::Docx.name() })?;
     let mut flow = Flow::default();
     flow.read(&body).map_err(ReadError::Damaged)?;
     let mut problems = Vec::new();
@@ -26,25 +24,16 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
             && let Err(error) = flow.read(&xml)
         {
             let message = format!("notes of the document cannot be read: {error}");
-            problems.push(Problem {
-                page: None,
-                message,
-            });
+            problems.push(Problem { page: None, message });
         }
     }
-    let stated =
-        part(&mut archive, "docProps/core.xml", limits)?.and_then(|xml| stated_title(&xml));
+    let stated = part(&mut archive, "docProps/core.xml", limits)?.and_then(|xml| stated_title(&xml));
     let (pages, shown) = flow.finish();
     Limits::check("pages", pages.len(), limits.max_pages)?;
     if pages.iter().all(|page| page.text.is_empty()) {
         return Err(ReadError::Empty);
     }
-    Ok(Document {
-        title: stated.or(shown),
-        media_type: MediaType::Docx,
-        pages,
-        problems,
-    })
+    Ok(Document { title: stated.or(shown), media_type: MediaType::Docx, pages, problems })
 }
 
 fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ReadError> {
@@ -53,19 +42,13 @@ fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ReadError> {
         return Err(ReadError::Locked);
     }
     if !bytes.starts_with(b"PK") {
-        return Err(ReadError::NotWhatItSays {
-            named: MediaType::Docx.name(),
-        });
+        return Err(ReadError::NotWhatItSays { named: MediaType::Docx.name() });
     }
     ZipArchive::new(Cursor::new(bytes)).map_err(|error| ReadError::Damaged(error.to_string()))
 }
 
 /// A part of the package as text. What it really unpacks to is limited, whatever it declares.
-fn part(
-    archive: &mut ZipArchive<Cursor<&[u8]>>,
-    name: &str,
-    limits: &Limits,
-) -> Result<Option<String>, ReadError> {
+fn part(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, limits: &Limits) -> Result<Option<String>, ReadError> {
     let damaged = |error: String| ReadError::Damaged(format!("{name}: {error}"));
     let part = match archive.by_name(name) {
         Ok(part) => part,
@@ -73,9 +56,7 @@ fn part(
         Err(error) => return Err(damaged(error.to_string())),
     };
     let mut bytes = Vec::new();
-    part.take(limits.max_page_bytes as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| damaged(error.to_string()))?;
+    part.take(limits.max_page_bytes as u64 + 1).read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
     Limits::check("bytes unpacked", bytes.len(), limits.max_page_bytes)?;
     Ok(Some(decode(&bytes).0))
 }
@@ -209,19 +190,14 @@ impl Flow {
         let blank = self.line.trim().is_empty() && self.lines.iter().all(String::is_empty);
         if self.rows.is_empty() && !blank {
             self.end_line();
-            self.pages.push(tidy_lines(
-                self.lines.drain(..).as_slice().iter().map(String::as_str),
-            ));
+            self.pages.push(tidy_lines(self.lines.drain(..).as_slice().iter().map(String::as_str)));
         }
     }
 
     fn finish(mut self) -> (Vec<Page>, Option<String>) {
         self.end_line();
-        self.pages
-            .push(tidy_lines(self.lines.iter().map(String::as_str)));
-        let pages = (1..)
-            .zip(self.pages)
-            .map(|(number, text)| plain_page(number, text));
+        self.pages.push(tidy_lines(self.lines.iter().map(String::as_str)));
+        let pages = (1..).zip(self.pages).map(|(number, text)| plain_page(number, text));
         (pages.collect(), self.shown_title)
     }
 }
@@ -232,12 +208,7 @@ fn attribute(element: &BytesStart<'_>, local_name: &str) -> Option<String> {
         .with_checks(false)
         .flatten()
         .find(|attribute| attribute.key.local_name().into_inner() == local_name)?;
-    Some(
-        attribute
-            .normalized_value(XmlVersion::Implicit1_0)
-            .ok()?
-            .into_owned(),
-    )
+    Some(attribute.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
 }
 
 fn predefined(entity: &str) -> Option<char> {

@@ -144,23 +144,13 @@ pub struct Plan {
 
 /// Compares what is known with what was found. `hash` is called only for files whose path, size
 /// or time is new; pass [`hash_file`].
-pub fn plan(
-    known: &[KnownFile],
-    found: &[FoundFile],
-    mut hash: impl FnMut(&Path) -> io::Result<String>,
-) -> Plan {
+pub fn plan(known: &[KnownFile], found: &[FoundFile], mut hash: impl FnMut(&Path) -> io::Result<String>) -> Plan {
     let mut plan = Plan::default();
-    let by_path: HashMap<&Path, &KnownFile> = known
-        .iter()
-        .map(|file| (file.path.as_path(), file))
-        .collect();
+    let by_path: HashMap<&Path, &KnownFile> = known.iter().map(|file| (file.path.as_path(), file)).collect();
     let present: HashSet<&Path> = found.iter().map(|file| file.path.as_path()).collect();
     // Known content that lies nowhere any more, by hash: where a new path may have come from.
     let mut gone: HashMap<&str, Vec<&Path>> = HashMap::new();
-    for file in by_path
-        .values()
-        .filter(|file| !present.contains(file.path.as_path()))
-    {
+    for file in by_path.values().filter(|file| !present.contains(file.path.as_path())) {
         gone.entry(&file.sha256).or_default().push(&file.path);
     }
     for paths in gone.values_mut() {

@@ -9,10 +9,12 @@ mod docx;
 mod folder;
 mod pdf;
 mod text;
+mod tokens;
 
-pub use chunk::{Chunk, ChunkRules, PageSpan, TokenCounter, TokenizerError, chunk};
+pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
 pub use document::{Document, Limits, MediaType, Page, Problem, ReadError, Word, read};
 pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
+pub use tokens::{TokenCounter, TokenizerError};
 
 /// The revision of this crate's reading and chunking: raised when the same bytes would give
 /// other pages or chunks, so that stored documents are known to be out of date.

@@ -6,31 +6,20 @@ use encoding_rs::{Encoding, UTF_8};
 use crate::clean::tidy_lines;
 use crate::{Document, Limits, MediaType, Page, Problem, ReadError};
 
-pub(crate) fn read(
-    bytes: &[u8],
-    media_type: MediaType,
-    limits: &Limits,
-) -> Result<Document, ReadError> {
+pub(crate) fn read(bytes: &[u8], media_type: MediaType, limits: &Limits) -> Result<Document, ReadError> {
     let has_mark = Encoding::for_bom(bytes).is_some();
     let is_other = bytes.starts_with(b"%PDF-") || bytes.starts_with(b"PK\x03\x04");
     let (text, lossy) = decode(bytes);
     if is_other || !has_mark && text.contains('\0') {
-        return Err(ReadError::NotWhatItSays {
-            named: media_type.name(),
-        });
+        return Err(ReadError::NotWhatItSays { named: media_type.name() });
     }
-    let pages: Vec<Page> = (1..)
-        .zip(text.split('\u{c}'))
-        .map(|(number, page)| plain_page(number, tidy(page)))
-        .collect();
+    let pages: Vec<Page> =
+        (1..).zip(text.split('\u{c}')).map(|(number, page)| plain_page(number, tidy(page))).collect();
     Limits::check("pages", pages.len(), limits.max_pages)?;
     if pages.iter().all(|page| page.text.is_empty()) {
         return Err(ReadError::Empty);
     }
-    let problem = || Problem {
-        page: None,
-        message: "some characters are not valid in the file's encoding".into(),
-    };
+    let problem = || Problem { page: None, message: "some characters are not valid in the file's encoding".into() };
     Ok(Document {
         title: title(&text, media_type),
         media_type,
@@ -41,15 +30,7 @@ pub(crate) fn read(
 
 /// A page of a format without sizes and positions.
 pub(crate) fn plain_page(number: u32, text: String) -> Page {
-    Page {
-        number,
-        label: None,
-        width_pt: 0.0,
-        height_pt: 0.0,
-        rotation: 0,
-        text,
-        words: Vec::new(),
-    }
+    Page { number, label: None, width_pt: 0.0, height_pt: 0.0, rotation: 0, text, words: Vec::new() }
 }
 
 /// Text by its byte order mark, as UTF-8, or in the encoding that it is most likely in; and
@@ -88,10 +69,7 @@ fn tidy(page: &str) -> String {
 /// Markdown's first top heading, or plain text's first line if it stands alone and is short.
 fn title(text: &str, media_type: MediaType) -> Option<String> {
     const MAX_TITLE_CHARS: usize = 120;
-    let mut lines = text
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| line.is_empty());
+    let mut lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
     let title = if media_type == MediaType::Markdown {
         lines.find_map(|line| line.strip_prefix("# "))?.trim()
     } else {
@@ -108,11 +86,7 @@ mod tests {
 
     fn check(bytes: &[u8], pages: &[&str]) {
         let document = read(bytes, MediaType::Text, &Limits::default()).expect("it is text");
-        let texts: Vec<&str> = document
-            .pages
-            .iter()
-            .map(|page| page.text.as_str())
-            .collect();
+        let texts: Vec<&str> = document.pages.iter().map(|page| page.text.as_str()).collect();
         assert_eq!(texts, pages);
     }
 
@@ -122,37 +96,19 @@ mod tests {
         check(b"\xef\xbb\xbfK\xc3\xa4se", &["Käse"]);
         check(b"\xff\xfeK\0\xe4\0s\0e\0", &["Käse"]);
         check(b"\xfe\xff\0K\0\xe4\0s\0e", &["Käse"]);
-        check(
-            "Der Käse ist schön"
-                .chars()
-                .map(|c| c as u8)
-                .collect::<Vec<_>>()
-                .as_slice(),
-            &["Der Käse ist schön"],
-        );
+        check("Der Käse ist schön".chars().map(|c| c as u8).collect::<Vec<_>>().as_slice(), &["Der Käse ist schön"]);
     }
 
     #[test]
     fn line_ends_and_pages_are_tidied() {
-        check(
-            b"one\r\ntwo  \r\n\r\n\r\n\r\nthree\x0c\x0cfour\rfive",
-            &["one\ntwo\n\nthree", "", "four\nfive"],
-        );
+        check(b"one\r\ntwo  \r\n\r\n\r\n\r\nthree\x0c\x0cfour\rfive", &["one\ntwo\n\nthree", "", "four\nfive"]);
     }
 
     #[test]
     fn a_file_that_is_not_text_is_refused() {
-        let refused = |bytes: &[u8]| {
-            read(bytes, MediaType::Text, &Limits::default()).expect_err("it is no text")
-        };
-        assert!(matches!(
-            refused(b"\x7fELF\0\0\0\x01"),
-            ReadError::NotWhatItSays { .. }
-        ));
-        assert!(matches!(
-            refused(b"%PDF-1.7 ..."),
-            ReadError::NotWhatItSays { .. }
-        ));
+        let refused = |bytes: &[u8]| read(bytes, MediaType::Text, &Limits::default()).expect_err("it is no text");
+        assert!(matches!(refused(b"\x7fELF\0\0\0\x01"), ReadError::NotWhatItSays { .. }));
+        assert!(matches!(refused(b"%PDF-1.7 ..."), ReadError::NotWhatItSays { .. }));
         assert!(matches!(refused(b" \n\x0c\n"), ReadError::Empty));
     }
 
@@ -161,8 +117,7 @@ mod tests {
         let markdown = b"\nintro\n# Lease, 2024\ntext";
         let document = read(markdown, MediaType::Markdown, &Limits::default()).expect("it is text");
         assert_eq!(document.title.as_deref(), Some("Lease, 2024"));
-        let text =
-            read(b"Lease\n\nThe parties", MediaType::Text, &Limits::default()).expect("it is text");
+        let text = read(b"Lease\n\nThe parties", MediaType::Text, &Limits::default()).expect("it is text");
         assert_eq!(text.title.as_deref(), Some("Lease"));
     }
 }

@@ -42,6 +42,7 @@ impl Client {
         events(self.post("ask", &body)?, |event, data| {
             match event {
                 "passages" => bar.found(data["passages"].as_array().map_or(0, Vec::len)),
+                "queued" => bar.queued(data["place"].as_u64().unwrap_or_default() as usize),
                 "piece" => bar.piece(data["text"].as_str().unwrap_or_default()),
                 "done" => answer = Some(serde_json::from_value(data).map_err(Error::internal)?),
                 _ => {}
@@ -51,13 +52,7 @@ impl Client {
         answer.ok_or_else(broke_off)
     }
 
-    pub(super) fn sync(
-        &self,
-        collection: String,
-        folder: PathBuf,
-        stop: &AtomicBool,
-        bar: &Bar,
-    ) -> Result<SyncReport> {
+    pub(super) fn sync(&self, collection: String, folder: PathBuf, stop: &AtomicBool, bar: &Bar) -> Result<SyncReport> {
         let mut report = None;
         events(self.post("sync", &SyncRequest { folder, collection })?, |event, data| {
             if stop.load(Ordering::Relaxed) {
@@ -123,8 +118,8 @@ impl Client {
     }
 
     fn upload(&self, collection: &str, name: &str, path: &Path) -> Result<Value> {
-        let file = std::fs::File::open(path)
-            .map_err(|error| Error::io(format_args!("open {}", path.display()), &error))?;
+        let file =
+            std::fs::File::open(path).map_err(|error| Error::io(format_args!("open {}", path.display()), &error))?;
         let request = self
             .agent
             .post(self.url("documents"))
@@ -234,5 +229,10 @@ fn unreachable(error: &ureq::Error) -> Error {
 }
 
 fn broke_off() -> Error {
-    Error::new(Kind::Unavailable, "broke_off", "the server's answer broke off", "Check that it still runs, and try again")
+    Error::new(
+        Kind::Unavailable,
+        "broke_off",
+        "the server's answer broke off",
+        "Check that it still runs, and try again",
+    )
 }

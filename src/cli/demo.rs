@@ -20,7 +20,7 @@ use crate::{
 #[derive(Args)]
 pub(super) struct DemoArgs {
     /// Folder with the sample files
-    #[arg(long, default_value = "samples", value_name = "DIR")]
+    #[arg(long, default_value = "samples/files", value_name = "DIR")]
     samples: PathBuf,
     /// Address and port of the page; port 0 takes any free one
     #[arg(long, default_value = "127.0.0.1:7878", value_name = "HOST:PORT")]
@@ -79,6 +79,7 @@ pub(super) async fn run(
     while let Some(event) = events.recv().await {
         match event {
             AskEvent::Passages(passages, _) => bar.found(passages.len()),
+            AskEvent::Queued(ahead) => bar.queued(ahead),
             AskEvent::Piece(piece) => bar.piece(&piece),
             AskEvent::Done(answer) => {
                 bar.finish();

@@ -17,8 +17,12 @@ use crate::{
 };
 
 pub(super) enum Desk {
-    /// The lock is held for as long as the library is open.
-    Alone(Arc<Library>, DataDir, Box<Settings>),
+    /// The folder's lock is held for as long as the library is open.
+    Alone {
+        library: Arc<Library>,
+        settings: Box<Settings>,
+        _owned: DataDir,
+    },
     Server(Arc<Client>),
 }
 
@@ -48,7 +52,7 @@ impl Desk {
                     Ok(library)
                 })
                 .await?;
-                Ok(Self::Alone(Arc::new(library), owned, Box::new(settings)))
+                Ok(Self::Alone { library: Arc::new(library), settings: Box::new(settings), _owned: owned })
             }
         }
     }
@@ -62,7 +66,7 @@ impl Desk {
     ) -> Result<Added> {
         let bar = Bar::new(quiet);
         match self {
-            Self::Alone(library, ..) => {
+            Self::Alone { library, .. } => {
                 let library = library.clone();
                 blocking(move || {
                     let added = library.add(&collection, &files, &stop, &|progress| bar.note(progress))?;
@@ -88,7 +92,7 @@ impl Desk {
         let bar = Bar::new(quiet);
         let (collection, folder) = (collection.to_owned(), folder.to_owned());
         match self {
-            Self::Alone(library, ..) => {
+            Self::Alone { library, .. } => {
                 let library = library.clone();
                 blocking(move || {
                     let report = library.sync(&collection, &folder, &stop, &|progress| bar.note(progress))?;
@@ -106,7 +110,7 @@ impl Desk {
 
     pub(super) async fn search(&self, request: SearchRequest) -> Result<Found> {
         match self {
-            Self::Alone(library, ..) => library.search(&request).await,
+            Self::Alone { library, .. } => library.search(&request).await,
             Self::Server(client) => {
                 let client = client.clone();
                 blocking(move || client.search(&request)).await
@@ -117,11 +121,12 @@ impl Desk {
     pub(super) async fn ask(&self, request: SearchRequest, quiet: bool) -> Result<Answer> {
         let bar = Bar::answering(quiet);
         match self {
-            Self::Alone(library, ..) => {
+            Self::Alone { library, .. } => {
                 let mut events = library.ask(request).await?;
                 while let Some(event) = events.recv().await {
                     match event {
                         AskEvent::Passages(passages, _) => bar.found(passages.len()),
+                        AskEvent::Queued(ahead) => bar.queued(ahead),
                         AskEvent::Piece(piece) => bar.piece(&piece),
                         AskEvent::Done(answer) => {
                             bar.finish();
@@ -146,7 +151,7 @@ impl Desk {
 
     pub(super) async fn list(&self, name: Option<String>, collection: Option<String>) -> Result<Vec<Listed>> {
         match self {
-            Self::Alone(library, ..) => {
+            Self::Alone { library, .. } => {
                 library
                     .blocking(move |library| {
                         let collection = collection.map(|name| library.collection(&name)).transpose()?;
@@ -175,13 +180,13 @@ impl Desk {
 
     /// Takes out the one file of that name.
     pub(super) async fn remove(&self, file: &str) -> Result<Listed> {
-        let named: Vec<_> = self
+        let matching: Vec<_> = self
             .list(Some(file.to_owned()), None)
             .await?
             .into_iter()
             .filter(|listed| listed.file == file || listed.file.ends_with(&format!("/{file}")))
             .collect();
-        let listed = match named.as_slice() {
+        let listed = match matching.as_slice() {
             [one] => one.clone(),
             [] => {
                 return Err(Error::new(
@@ -204,7 +209,7 @@ impl Desk {
         };
         let id = listed.id.clone();
         match self {
-            Self::Alone(library, ..) => {
+            Self::Alone { library, .. } => {
                 let id = id.parse().map_err(Error::internal)?;
                 library.blocking(move |library| library.remove(id)).await?;
             }
@@ -218,7 +223,7 @@ impl Desk {
 
     pub(super) async fn status(&self) -> Result<Status> {
         match self {
-            Self::Alone(library, _, settings) => {
+            Self::Alone { library, settings, .. } => {
                 let mut status = library.blocking(Library::status).await?;
                 status.next_sync = jobs::next_sync(&settings.sync, chrono::Local::now());
                 Ok(status)

@@ -33,14 +33,19 @@ use self::desk::Desk;
 
 /// Answers questions of your own files, with the page of every quote. Nothing leaves this machine.
 #[derive(Parser)]
-#[command(name = "premise", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "premise",
+    version,
+    max_term_width = 100,
+    after_help = "\
 First steps:
   premise setup                          fetch the models, once
   premise sync ~/Documents/leases        read a folder; again later: only what changed
   premise ask \"When does the lease end?\"
   premise serve                          the search page, in the browser
 
-Exit status: 0 done, 1 not done, 2 wrong usage, 3 done but some files could not be read, 130 stopped.")]
+Exit status: 0 done, 1 not done, 2 wrong usage, 3 done but some files could not be read, 130 stopped."
+)]
 struct Cli {
     /// Folder that holds everything about your files [default: premise in your data folder, ~/.local/share]
     #[arg(long, env = "PREMISE_DATA_DIR", value_name = "DIR")]
@@ -236,7 +241,7 @@ async fn at_desk(verb: Verb, desk: &Desk, settings: &Settings, stop: Arc<AtomicB
         }
         Verb::Sync { folder, cron, collection, form } => {
             let folders = match folder {
-                Some(path) => vec![config::SyncFolder { path: absolute(path)?, collection: collection.collection }],
+                Some(path) => vec![config::SyncFolder { path: absolute(&path)?, collection: collection.collection }],
                 None => settings.sync.folders.clone(),
             };
             if folders.is_empty() {
@@ -305,12 +310,7 @@ async fn sync_once(
 }
 
 /// One sync now, then one whenever the clock says so, until stopped. A failing one is told and the next one tried.
-async fn sync_by_the_clock(
-    desk: &Desk,
-    clock: &config::Sync,
-    stop: &Arc<AtomicBool>,
-    form: Form,
-) -> Result<ExitCode> {
+async fn sync_by_the_clock(desk: &Desk, clock: &config::Sync, stop: &Arc<AtomicBool>, form: Form) -> Result<ExitCode> {
     crate::jobs::parse_cron(clock.cron.as_deref().unwrap_or_default())
         .map_err(|reason| Error::new(Kind::BadInput, "bad_cron", reason, "Write five fields, such as \"0 2 * * *\""))?;
     while !stop.load(Ordering::Relaxed) {
@@ -407,8 +407,8 @@ async fn ended() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-fn absolute(path: PathBuf) -> Result<PathBuf> {
-    std::path::absolute(&path).map_err(|error| Error::io(format_args!("use {}", path.display()), &error))
+fn absolute(path: &std::path::Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io(format_args!("use {}", path.display()), &error))
 }
 
 fn code(all_read: bool, interrupted: bool) -> ExitCode {

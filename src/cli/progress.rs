@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::library::Progress;
 
 pub(super) struct Bar {
-    bar: ProgressBar,
+    line: ProgressBar,
     started: Instant,
     chunks: AtomicU64,
     files: AtomicU64,
@@ -34,8 +34,8 @@ impl Bar {
     /// A line for an answer that is being written.
     pub(super) fn answering(quiet: bool) -> Self {
         let bar = Self::with(quiet, "{spinner} {elapsed} {wide_msg}");
-        bar.bar.enable_steady_tick(TICK);
-        bar.bar.set_message("looking for passages");
+        bar.line.enable_steady_tick(TICK);
+        bar.line.set_message("looking for passages");
         bar
     }
 
@@ -45,45 +45,57 @@ impl Bar {
     }
 
     fn with(quiet: bool, template: &str) -> Self {
-        let bar = if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ "),
+        let line = if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        line.set_style(
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("━╸ "),
         );
-        Self { bar, started: Instant::now(), chunks: AtomicU64::new(0), files: AtomicU64::new(0), written: Mutex::default() }
+        Self {
+            line,
+            started: Instant::now(),
+            chunks: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            written: Mutex::default(),
+        }
     }
 
     pub(super) fn note(&self, progress: Progress) {
         match progress {
             Progress::Planned { files, size_bytes } => {
-                self.bar.enable_steady_tick(TICK);
-                self.bar.set_length(size_bytes);
-                self.bar.set_position(0);
-                self.bar.set_message(format!("{files} files"));
+                self.line.enable_steady_tick(TICK);
+                self.line.set_length(size_bytes);
+                self.line.set_position(0);
+                self.line.set_message(format!("{files} files"));
             }
             Progress::Advanced { size_bytes } => {
-                self.bar.inc(size_bytes);
+                self.line.inc(size_bytes);
                 let chunks = self.chunks.fetch_add(1, Ordering::Relaxed) + 1;
                 let rate = chunks as f64 / self.started.elapsed().as_secs_f64().max(0.001);
                 let files = self.files.load(Ordering::Relaxed);
-                self.bar.set_message(format!("{files} files, {chunks} chunks, {rate:.0}/s"));
+                self.line.set_message(format!("{files} files, {chunks} chunks, {rate:.0}/s"));
             }
             Progress::Added { .. } => {
                 self.files.fetch_add(1, Ordering::Relaxed);
             }
-            Progress::Failed { file, reason } => self.bar.println(format!("not read: {file}: {reason}")),
-            Progress::Maintaining => self.bar.set_message("putting the index in order"),
+            Progress::Failed { file, reason } => self.line.println(format!("not read: {file}: {reason}")),
+            Progress::Maintaining => self.line.set_message("putting the index in order"),
         }
     }
 
     pub(super) fn fetched(&self, message: &str, done_bytes: u64, total_bytes: Option<u64>) {
-        self.bar.enable_steady_tick(TICK);
-        self.bar.set_message(message.to_owned());
-        self.bar.set_length(total_bytes.unwrap_or(done_bytes.max(1)));
-        self.bar.set_position(done_bytes);
+        self.line.enable_steady_tick(TICK);
+        self.line.set_message(message.to_owned());
+        self.line.set_length(total_bytes.unwrap_or(done_bytes.max(1)));
+        self.line.set_position(done_bytes);
     }
 
     pub(super) fn found(&self, passages: usize) {
-        self.bar.set_message(format!("reading {passages} passages"));
+        self.line.set_message(format!("reading {passages} passages"));
+    }
+
+    pub(super) fn queued(&self, ahead: usize) {
+        self.line.set_message(format!("waiting for {ahead} other questions"));
     }
 
     /// Shows the end of what has been written so far.
@@ -91,10 +103,10 @@ impl Bar {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.push_str(&piece.replace('\n', " "));
         let tail: Vec<char> = written.chars().rev().take(90).collect();
-        self.bar.set_message(tail.into_iter().rev().collect::<String>());
+        self.line.set_message(tail.into_iter().rev().collect::<String>());
     }
 
     pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.line.finish_and_clear();
     }
 }

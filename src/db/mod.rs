@@ -96,13 +96,7 @@ pub struct Totals {
 impl Db {
     /// Opens the ledger at `path`, making it when it is not there and bringing an older format up to date.
     pub fn open(path: &Path) -> Result<Self> {
-        let failed = |doing| {
-            move |source| DbError::Sqlite {
-                doing,
-                path: path.to_owned(),
-                source,
-            }
-        };
+        let failed = |doing| move |source| DbError::Sqlite { doing, path: path.to_owned(), source };
         let mut writer = Connection::open(path).map_err(failed("open"))?;
         // FULL: a document that was reported as added survives a power cut.
         writer
@@ -191,7 +185,11 @@ impl Db {
         f(&lock(&self.reader)).map_err(|source| self.error(doing, source))
     }
 
-    fn write<T>(&self, doing: &'static str, f: impl FnOnce(&rusqlite::Transaction) -> rusqlite::Result<T>) -> Result<T> {
+    fn write<T>(
+        &self,
+        doing: &'static str,
+        f: impl FnOnce(&rusqlite::Transaction) -> rusqlite::Result<T>,
+    ) -> Result<T> {
         let mut connection = lock(&self.writer);
         let result = connection.transaction().and_then(|transaction| {
             let value = f(&transaction)?;

@@ -73,11 +73,7 @@ impl Db {
 
     /// Files that this revision of the reader could not read: of one collection, or of all.
     pub fn failures(&self, collection: Option<CollectionId>) -> Result<Vec<Failure>> {
-        self.failures_where(
-            "(?1 IS NULL OR collection = ?1) AND ?2 IS NULL",
-            collection,
-            None,
-        )
+        self.failures_where("(?1 IS NULL OR collection = ?1) AND ?2 IS NULL", collection, None)
     }
 
     /// The same for a synced folder.

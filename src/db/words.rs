@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn words_come_back_as_they_went_in() {
-        let words = [Word { start: 0, end: 5, bbox: [1.5, 2.0, 30.25, 12.0] }, Word { start: 6, end: 9, bbox: [0.0; 4] }];
+        let words =
+            [Word { start: 0, end: 5, bbox: [1.5, 2.0, 30.25, 12.0] }, Word { start: 6, end: 9, bbox: [0.0; 4] }];
         let back = unpack(&pack(&words));
         assert_eq!(back.len(), 2);
         assert_eq!((back[0].start, back[0].end, back[0].bbox), (0, 5, [1.5, 2.0, 30.25, 12.0]));

@@ -16,15 +16,9 @@ static RUNTIME: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 /// Loads ONNX Runtime, once a process; the same library again does nothing. It takes a verified file, since loading
 /// a library runs its code and a truncated one kills the process.
 pub fn init_runtime(library: &VerifiedFile) -> Result<(), EmbedError> {
-    let failed = |detail: String| EmbedError::Runtime {
-        library: library.path.clone(),
-        detail,
-    };
+    let failed = |detail: String| EmbedError::Runtime { library: library.path.clone(), detail };
     // A relative path would be looked up beside the program.
-    let path = library
-        .path
-        .canonicalize()
-        .map_err(|error| failed(error.to_string()))?;
+    let path = library.path.canonicalize().map_err(|error| failed(error.to_string()))?;
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     match &*runtime {
         Some((loaded, _)) if *loaded == path => return Ok(()),
@@ -33,15 +27,10 @@ pub fn init_runtime(library: &VerifiedFile) -> Result<(), EmbedError> {
     }
     let load = || {
         let builder = ort::init_from(&path).map_err(|error| error.to_string())?;
-        builder
-            .with_name("premise")
-            .with_telemetry(false)
-            .build()
-            .map_err(|error| error.to_string())
+        builder.with_name("premise").with_telemetry(false).build().map_err(|error| error.to_string())
     };
     // The binding asserts on a library that answers with null.
-    let loaded =
-        catch_unwind(load).unwrap_or_else(|_| Err("it is no usable ONNX Runtime".to_owned()));
+    let loaded = catch_unwind(load).unwrap_or_else(|_| Err("it is no usable ONNX Runtime".to_owned()));
     *runtime = Some((path, loaded.map_err(failed)?));
     Ok(())
 }
@@ -53,12 +42,7 @@ pub fn open(paths: &EmbedderPaths, threads: usize) -> Result<Box<dyn Embedder>, 
         Some((_, environment)) => environment.clone(),
         None => return Err(EmbedError::NoRuntime),
     };
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|source| EmbedError::Read {
-            path: path.to_owned(),
-            source,
-        })
-    };
+    let read = |path: &Path| std::fs::read(path).map_err(|source| EmbedError::Read { path: path.to_owned(), source });
     let tokenizer_files = TokenizerFiles {
         tokenizer_file: read(&paths.tokenizer)?,
         config_file: read(&paths.config)?,
@@ -70,20 +54,15 @@ pub fn open(paths: &EmbedderPaths, threads: usize) -> Result<Box<dyn Embedder>, 
         Pooling::Mean => fastembed::Pooling::Mean,
         Pooling::Cls => fastembed::Pooling::Cls,
     };
-    let model = UserDefinedEmbeddingModel::new(read(&paths.graph.path)?, tokenizer_files)
-        .with_pooling(pooling);
+    let model = UserDefinedEmbeddingModel::new(read(&paths.graph.path)?, tokenizer_files).with_pooling(pooling);
     let options = InitOptionsUserDefined::new()
         .with_environment(environment)
         .with_max_length(paths.embedding.max_tokens)
         // Threads that spin while they wait would take the processor from the generator.
         .with_session_config("session.intra_op.allow_spinning", "0")
         .with_intra_threads(threads);
-    let model = TextEmbedding::try_new_from_user_defined(model, options).map_err(|error| {
-        EmbedError::Open {
-            name: paths.name.clone(),
-            detail: error.to_string(),
-        }
-    })?;
+    let model = TextEmbedding::try_new_from_user_defined(model, options)
+        .map_err(|error| EmbedError::Open { name: paths.name.clone(), detail: error.to_string() })?;
     let identity = EmbedderIdentity {
         name: paths.name.clone(),
         sha256: paths.graph.sha256.clone(),
@@ -91,11 +70,7 @@ pub fn open(paths: &EmbedderPaths, threads: usize) -> Result<Box<dyn Embedder>, 
         precision: paths.precision,
     };
     let embedding = paths.embedding.clone();
-    Ok(Box::new(FastEmbedder {
-        identity,
-        embedding,
-        model,
-    }))
+    Ok(Box::new(FastEmbedder { identity, embedding, model }))
 }
 
 struct FastEmbedder {
@@ -107,14 +82,8 @@ struct FastEmbedder {
 impl FastEmbedder {
     /// One text at a time: larger batches gain nothing on a CPU, and int8 vectors would depend on the batch.
     fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        let vectors = self
-            .model
-            .embed([text], Some(1))
-            .map_err(|error| EmbedError::Compute(error.to_string()))?;
-        let vector = vectors
-            .into_iter()
-            .next()
-            .ok_or(EmbedError::BadVector("missing"))?;
+        let vectors = self.model.embed([text], Some(1)).map_err(|error| EmbedError::Compute(error.to_string()))?;
+        let vector = vectors.into_iter().next().ok_or(EmbedError::BadVector("missing"))?;
         check(vector, self.identity.dimension)
     }
 }

@@ -10,36 +10,23 @@ use crate::models::{Installed, VerifiedFile, find, locate, test_models_dir};
 const REFERENCE: [(&str, [f32; 8]); 4] = [
     (
         "The tenant shall give thirty days' written notice before the end of the lease.",
-        [
-            0.0486, 0.09046, 0.00625, -0.01107, -0.03644, 0.0237, -0.07848, -0.06209,
-        ],
+        [0.0486, 0.09046, 0.00625, -0.01107, -0.03644, 0.0237, -0.07848, -0.06209],
     ),
     (
         "Take one 5 mg tablet of apixaban twice daily with water.",
-        [
-            0.04754, 0.01478, 0.01748, 0.04429, -0.05148, -0.10265, 0.00859, 0.04563,
-        ],
+        [0.04754, 0.01478, 0.01748, 0.04429, -0.05148, -0.10265, 0.00859, 0.04563],
     ),
-    (
-        "Who pays for repairs to the roof?",
-        [
-            -0.0263, 0.12516, 0.09267, -0.00632, -0.01578, -0.11169, 0.02185, -0.04679,
-        ],
-    ),
+    ("Who pays for repairs to the roof?", [-0.0263, 0.12516, 0.09267, -0.00632, -0.01578, -0.11169, 0.02185, -0.04679]),
     (
         "§ 12(b) ICD-10 E11.9 — Größe, naïve café, 東京",
-        [
-            0.03062, 0.06249, 0.05092, -0.06989, 0.00824, 0.05556, 0.07804, -0.00958,
-        ],
+        [0.03062, 0.06249, 0.05092, -0.06989, 0.00824, 0.05556, 0.07804, -0.00958],
     ),
 ];
 
 /// More than 256 tokens, so it is cut.
 const LONG: (&str, [f32; 8]) = (
     "This agreement is governed by the laws of the State of New York. ",
-    [
-        -0.00842, -0.01113, 0.03592, 0.006, -0.02328, 0.00787, 0.00232, -0.11855,
-    ],
+    [-0.00842, -0.01113, 0.03592, 0.006, -0.02328, 0.00787, 0.00232, -0.11855],
 );
 
 fn installed(name: &str) -> Installed {
@@ -49,11 +36,7 @@ fn installed(name: &str) -> Installed {
 
 fn minilm(precision: Precision) -> Box<dyn Embedder> {
     init_runtime(installed("onnxruntime").main_file()).unwrap();
-    open(
-        &installed("all-minilm-l6-v2").embedder(precision).unwrap(),
-        1,
-    )
-    .unwrap()
+    open(&installed("all-minilm-l6-v2").embedder(precision).unwrap(), 1).unwrap()
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -64,33 +47,21 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 fn vectors_equal_those_of_the_reference() {
     let mut embedder = minilm(Precision::Fp32);
     let long = LONG.0.repeat(30);
-    let cases = REFERENCE
-        .iter()
-        .map(|(text, start)| (*text, start))
-        .chain([(long.as_str(), &LONG.1)]);
+    let cases = REFERENCE.iter().map(|(text, start)| (*text, start)).chain([(long.as_str(), &LONG.1)]);
     for (text, expected) in cases {
         let vector = embedder.embed_passage(text).unwrap();
         for (value, expected) in vector.iter().zip(expected) {
-            assert!(
-                (value - expected).abs() < 5e-5,
-                "{text}: {value} is not {expected}"
-            );
+            assert!((value - expected).abs() < 5e-5, "{text}: {value} is not {expected}");
         }
     }
-    assert_eq!(
-        (embedder.identity().dimension, embedder.max_tokens()),
-        (384, 256)
-    );
+    assert_eq!((embedder.identity().dimension, embedder.max_tokens()), (384, 256));
 }
 
 #[test]
 fn int8_vectors_are_close_to_those_of_floats() {
     let (mut floats, mut integers) = (minilm(Precision::Fp32), minilm(Precision::Int8));
     for (text, _) in REFERENCE {
-        let near = cosine(
-            &floats.embed_passage(text).unwrap(),
-            &integers.embed_passage(text).unwrap(),
-        );
+        let near = cosine(&floats.embed_passage(text).unwrap(), &integers.embed_passage(text).unwrap());
         assert!(near > 0.985, "{text}: cosine {near}");
     }
     assert_ne!(floats.identity(), integers.identity());
@@ -99,30 +70,20 @@ fn int8_vectors_are_close_to_those_of_floats() {
 #[test]
 fn a_question_is_nearest_to_the_passage_that_answers_it() {
     let mut embedder = minilm(Precision::Fp32);
-    let question = embedder
-        .embed_question("How long before leaving must a renter tell the landlord?")
-        .unwrap();
+    let question = embedder.embed_question("How long before leaving must a renter tell the landlord?").unwrap();
     let near = REFERENCE.map(|(text, _)| cosine(&question, &embedder.embed_passage(text).unwrap()));
     assert!(near[1..].iter().all(|other| near[0] > *other), "{near:?}");
 }
 
 #[test]
 fn an_empty_text_is_an_error() {
-    assert!(matches!(
-        minilm(Precision::Fp32).embed_passage(" \n"),
-        Err(EmbedError::Empty)
-    ));
+    assert!(matches!(minilm(Precision::Fp32).embed_passage(" \n"), Err(EmbedError::Empty)));
 }
 
 #[test]
 fn a_bad_vector_is_an_error() {
     assert!(check(vec![0.6, 0.8], 2).is_ok());
-    for bad in [
-        vec![f32::NAN, 1.0],
-        vec![0.0, 0.0],
-        vec![1.0],
-        vec![3.0, 4.0],
-    ] {
+    for bad in [vec![f32::NAN, 1.0], vec![0.0, 0.0], vec![1.0], vec![3.0, 4.0]] {
         assert!(matches!(check(bad, 2), Err(EmbedError::BadVector(_))));
     }
 }
@@ -130,9 +91,7 @@ fn a_bad_vector_is_an_error() {
 #[test]
 fn an_altered_graph_is_an_error() {
     init_runtime(installed("onnxruntime").main_file()).unwrap();
-    let mut paths = installed("all-minilm-l6-v2")
-        .embedder(Precision::Fp32)
-        .unwrap();
+    let mut paths = installed("all-minilm-l6-v2").embedder(Precision::Fp32).unwrap();
     let folder = tempfile::tempdir().unwrap();
     paths.graph.path = folder.path().join("model.onnx");
     assert!(matches!(open(&paths, 1), Err(EmbedError::Read { .. })));
@@ -143,17 +102,8 @@ fn an_altered_graph_is_an_error() {
 #[test]
 fn a_wrong_library_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let library = VerifiedFile {
-        path: folder.path().join("lib.so"),
-        sha256: String::new(),
-    };
-    assert!(matches!(
-        init_runtime(&library),
-        Err(EmbedError::Runtime { .. })
-    ));
+    let library = VerifiedFile { path: folder.path().join("lib.so"), sha256: String::new() };
+    assert!(matches!(init_runtime(&library), Err(EmbedError::Runtime { .. })));
     fs::write(&library.path, "no library").unwrap();
-    assert!(matches!(
-        init_runtime(&library),
-        Err(EmbedError::Runtime { .. })
-    ));
+    assert!(matches!(init_runtime(&library), Err(EmbedError::Runtime { .. })));
 }

@@ -59,7 +59,9 @@ impl Scores {
         let mut figures: Vec<_> = NAMES
             .iter()
             .enumerate()
-            .map(|(at, name)| ((*name).to_owned(), self.questions.iter().map(|figures| figures[at]).sum::<f64>() / count))
+            .map(|(at, name)| {
+                ((*name).to_owned(), self.questions.iter().map(|figures| figures[at]).sum::<f64>() / count)
+            })
             .collect();
         let mut took = self.took_ms.clone();
         took.sort_by(f64::total_cmp);
@@ -98,8 +100,11 @@ fn span_recall(query: &Query, retrieved: &[Retrieved]) -> f64 {
         } else {
             (0..=letters.len() - 40).step_by(10).map(|at| letters[at..at + 40].iter().collect()).collect()
         };
-        let texts: Vec<String> =
-            retrieved.iter().filter(|passage| passage.file == evidence.file).map(|passage| plain(passage.text)).collect();
+        let texts: Vec<String> = retrieved
+            .iter()
+            .filter(|passage| passage.file == evidence.file)
+            .map(|passage| plain(passage.text))
+            .collect();
         all += pieces.len();
         inside += pieces.iter().filter(|piece| texts.iter().any(|text| text.contains(piece.as_str()))).count();
     }

@@ -168,7 +168,7 @@ async fn answer(library: &Arc<Library>, request: SearchRequest) -> Result<Answer
         match event {
             AskEvent::Done(answer) => return Ok(*answer),
             AskEvent::Failed(error) => return Err(error),
-            AskEvent::Passages(..) | AskEvent::Piece(_) => {}
+            AskEvent::Passages(..) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
         }
     }
     Err(Error::internal("the answer broke off"))

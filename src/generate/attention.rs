@@ -91,7 +91,8 @@ mod tests {
 
     /// Attention by its definition, one number after another.
     fn reference(queries: &[f32], keys: &[f32], values: &[f32], heads: Heads, position: usize) -> Vec<f32> {
-        let (width, kv_width, group) = (heads.queries * heads.size, heads.keys * heads.size, heads.queries / heads.keys);
+        let (width, kv_width, group) =
+            (heads.queries * heads.size, heads.keys * heads.size, heads.queries / heads.keys);
         let mut out = vec![0.0; queries.len()];
         for row in 0..queries.len() / width {
             for head in 0..heads.queries {

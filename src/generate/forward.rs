@@ -9,13 +9,16 @@ use candle_core::{Device, Tensor};
 use super::attention::{Heads, attend};
 use super::cache::Cache;
 use super::gguf::GgufFile;
-use super::linear::{Linear, apply, apply_all};
+use super::linear::{Linear, Packing, apply, apply_all};
 use super::rope::Rope;
 use super::session::Network;
 use super::{GenerateError, int8, math, parallel};
 
 /// Tokens of a prompt that are read at once: enough to use every core, few enough to stop soon and to stay in cache.
 const BLOCK_TOKENS: usize = 256;
+
+/// Models below this many weights are packed at load unless the settings say otherwise: at most 4 GB and 20 s.
+const PACKED_WEIGHTS: usize = 4_000_000_000;
 
 /// A decoder-only transformer and what it has read.
 pub(super) struct Transformer {
@@ -64,31 +67,38 @@ impl Transformer {
     ) -> Result<Self, GenerateError> {
         let number = |file: &GgufFile, key: &str| file.number(&format!("{architecture}.{key}"));
         let needed = |file: &GgufFile, key: &str| {
-            number(file, key).filter(|n| *n > 0).ok_or_else(|| file.damaged(&format!("{architecture}.{key} is missing")))
+            number(file, key)
+                .filter(|n| *n > 0)
+                .ok_or_else(|| file.damaged(&format!("{architecture}.{key} is missing")))
         };
         let width = needed(file, "embedding_length")?;
         let queries = needed(file, "attention.head_count")?;
         let keys = number(file, "attention.head_count_kv").unwrap_or(queries).max(1);
         let heads = Heads { queries, keys, size: number(file, "attention.key_length").unwrap_or(width / queries) };
-        if queries % keys != 0 || heads.size % 2 != 0 {
+        if !queries.is_multiple_of(keys) || !heads.size.is_multiple_of(2) {
             return Err(file.damaged(&format!("{queries} heads of {} numbers over {keys} are impossible", heads.size)));
         }
         let epsilon = file.real(&format!("{architecture}.attention.layer_norm_rms_epsilon")).unwrap_or(1e-5);
         let weights: usize = file.content.tensor_infos.values().map(|tensor| tensor.shape.elem_count()).sum();
-        let int8 = int8::is_available() && int8_prefill.unwrap_or(weights < 4_000_000_000);
+        let small = weights < PACKED_WEIGHTS;
+        let packing = match int8_prefill.unwrap_or(small) {
+            true if int8::is_available() => Packing::Int8,
+            _ if small => Packing::Quick,
+            _ => Packing::AsInFile,
+        };
 
         let rope = Rope::from_gguf(file, architecture, heads.size)?;
         let embedding = Arc::new(file.tensor("token_embd.weight")?);
         // Small models share one matrix for both ends.
-        let output = if file.has("output.weight") { Arc::new(file.tensor("output.weight")?) } else { embedding.clone() };
-        let layers = (0..needed(file, "block_count")?).map(|at| Layer::load(file, at, heads, int8));
+        let output =
+            if file.has("output.weight") { Arc::new(file.tensor("output.weight")?) } else { embedding.clone() };
+        let layers = (0..needed(file, "block_count")?).map(|at| Layer::load(file, at, heads, packing));
         let layers = layers.collect::<Result<_, _>>()?;
         Ok(Self {
             embedding,
             layers,
             norm: file.vector("output_norm.weight")?,
-            // One row a token goes through it, so only matrices that candle is slow at are worth packing.
-            output: Linear::new(output, false)?,
+            output: Linear::for_single_rows(output, packing)?,
             heads,
             width,
             epsilon,
@@ -98,7 +108,9 @@ impl Transformer {
 
     fn normed(&self, rows: &[f32], weight: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; rows.len()];
-        parallel::each_row(&mut out, rows, weight.len(), |out, row| math::rms_norm(out, row, weight, self.epsilon));
+        parallel::each_row(&mut out, rows, weight.len(), |out, row| {
+            math::rms_norm(out, row, weight, self.epsilon);
+        });
         out
     }
 
@@ -167,9 +179,9 @@ impl Network for Transformer {
 }
 
 impl Layer {
-    fn load(file: &mut GgufFile, at: usize, heads: Heads, int8: bool) -> Result<Self, GenerateError> {
+    fn load(file: &mut GgufFile, at: usize, heads: Heads, packing: Packing) -> Result<Self, GenerateError> {
         let matrix = |file: &mut GgufFile, name: &str| {
-            Linear::new(Arc::new(file.tensor(&format!("blk.{at}.{name}.weight"))?), int8)
+            Linear::new(Arc::new(file.tensor(&format!("blk.{at}.{name}.weight"))?), packing)
         };
         let vector = |file: &mut GgufFile, name: &str| file.vector(&format!("blk.{at}.{name}"));
         let optional = |file: &mut GgufFile, name: &str| {

@@ -95,7 +95,8 @@ fn pack_tile(rows: &[f32], inputs: usize, weights: &mut [u8], scales: &mut [f32]
 fn round(values: &[f32], rounded: &mut [i8; BLOCK]) -> f32 {
     // Adding 1.5 * 2^23 leaves the nearest whole number in the lowest bits; unlike `f32::round` it vectorises.
     const MAGIC: f32 = 12_582_912.0;
-    let highest = values.iter().fold(0.0, |highest: f32, value| if value.abs() > highest { value.abs() } else { highest });
+    let highest =
+        values.iter().fold(0.0, |highest: f32, value| if value.abs() > highest { value.abs() } else { highest });
     let inverse = if highest > 0.0 { 127.0 / highest } else { 0.0 };
     for (rounded, value) in rounded.iter_mut().zip(values) {
         *rounded = ((value * inverse + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32) as i8;
@@ -215,7 +216,7 @@ fn multiply_plain<const ROWS: usize>(
             *out = 0.0;
             for (block, (weights, scales)) in weights.iter().zip(scales).enumerate() {
                 let (values, scale, offset) = activations.block(first + row, block);
-                let pairs = weights.iter().map(|quad| &quad[output * QUAD..][..QUAD]).flatten().zip(values.as_flattened());
+                let pairs = weights.iter().flat_map(|quad| &quad[output * QUAD..][..QUAD]).zip(values.as_flattened());
                 let sum: i32 = pairs.map(|(weight, value)| i32::from(*weight) * i32::from(value.cast_signed())).sum();
                 *out = ((sum + offset) as f32).mul_add(scales[output] * scale, *out);
             }

@@ -11,6 +11,17 @@ use super::int8::{Activations, Packed};
 /// Rows from which 8-bit weights are faster than the file's own; below, reading fewer bytes wins.
 const INT8_ROWS: usize = 4;
 
+/// What is made of the file's weights at load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// A copy in 8 bits for prompts.
+    Int8,
+    /// Kinds without a vectorised kernel become `Q8_0`, which has one: 6 to 13 GMAC/s turn into 25 to 90.
+    Quick,
+    /// Nothing.
+    AsInFile,
+}
+
 /// A weight matrix, outputs x inputs.
 pub(super) struct Linear {
     tensor: Arc<QTensor>,
@@ -20,22 +31,34 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// Takes a tensor of the file; with `int8` also packs its weights for prompts.
-    pub(super) fn new(tensor: Arc<QTensor>, int8: bool) -> Result<Self, GenerateError> {
+    /// Takes a tensor of the file.
+    pub(super) fn new(tensor: Arc<QTensor>, packing: Packing) -> Result<Self, GenerateError> {
         let (_, inputs) = tensor.shape().dims2()?;
-        let packed = if int8 { Packed::pack(&tensor)? } else { None };
+        let packed = if packing == Packing::Int8 { Packed::pack(&tensor)? } else { None };
+        let slow = matches!(tensor.dtype(), GgmlDType::Q4_0 | GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1);
+        let tensor = if slow && packed.is_none() && packing != Packing::AsInFile {
+            Arc::new(QTensor::quantize(&tensor.dequantize(&Device::Cpu)?, GgmlDType::Q8_0)?)
+        } else {
+            tensor
+        };
         Ok(Self { product: QMatMul::from_arc(tensor.clone())?, tensor, packed, inputs })
     }
 
-    /// Whether candle has a vectorised kernel for single rows; its kernels for the others do 6 to 30 GMAC/s.
-    fn is_fast_by_itself(&self) -> bool {
-        let quick = matches!(self.tensor.dtype(), GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0);
-        quick && self.inputs.is_multiple_of(256)
+    /// A matrix that only single rows go through: packed only where candle is slow at those.
+    pub(super) fn for_single_rows(tensor: Arc<QTensor>, packing: Packing) -> Result<Self, GenerateError> {
+        let quick = is_quick(&tensor);
+        Self::new(tensor, if quick { Packing::AsInFile } else { packing })
     }
 
     fn prefers_int8(&self, rows: usize) -> bool {
-        self.packed.is_some() && (rows >= INT8_ROWS || !self.is_fast_by_itself())
+        self.packed.is_some() && (rows >= INT8_ROWS || !is_quick(&self.tensor))
     }
+}
+
+/// Whether candle has a vectorised kernel for single rows of this matrix.
+fn is_quick(tensor: &QTensor) -> bool {
+    let kind = matches!(tensor.dtype(), GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0);
+    kind && tensor.shape().dims().last().is_some_and(|inputs| inputs.is_multiple_of(256))
 }
 
 /// The product of `input` with one matrix.

@@ -1,6 +1,9 @@
 //! The loops between the matrix products. Each is compiled twice, plainly and for AVX2, and chosen when called: about a
 //! nanosecond, so a function does a whole row or head.
-#![expect(clippy::inline_always, reason = "a body is only vectorised for the CPU of the function that it is inlined into")]
+#![expect(
+    clippy::inline_always,
+    reason = "a body is only vectorised for the CPU of the function that it is inlined into"
+)]
 
 /// Lanes that a sum is spread over, so that it can be vectorised.
 const LANES: usize = 16;

@@ -16,7 +16,8 @@ impl Rope {
     pub(super) fn from_gguf(file: &mut GgufFile, architecture: &str, size: usize) -> Result<Self, GenerateError> {
         let base = file.real(&format!("{architecture}.rope.freq_base")).unwrap_or(10_000.0);
         let turned = file.number(&format!("{architecture}.rope.dimension_count")).unwrap_or(size).min(size);
-        let mut frequencies: Vec<f32> = (0..turned / 2).map(|pair| base.powf(-2.0 * pair as f32 / turned as f32)).collect();
+        let mut frequencies: Vec<f32> =
+            (0..turned / 2).map(|pair| base.powf(-2.0 * pair as f32 / turned as f32)).collect();
         if file.has("rope_freqs.weight") {
             for (frequency, factor) in frequencies.iter_mut().zip(file.vector("rope_freqs.weight")?) {
                 *frequency /= factor;
@@ -26,7 +27,9 @@ impl Rope {
             None | Some("none") => {}
             Some("linear") => {
                 let factor = file.real(&format!("{architecture}.rope.scaling.factor")).unwrap_or(1.0);
-                frequencies.iter_mut().for_each(|frequency| *frequency /= factor);
+                for frequency in &mut frequencies {
+                    *frequency /= factor;
+                }
             }
             Some(kind) => tracing::warn!(kind, "unknown position scaling: answers to long prompts may be wrong"),
         }

@@ -176,12 +176,11 @@ impl Session {
     fn read(&mut self, tokens: &[u32], score: bool) -> Result<Vec<f32>, GenerateError> {
         let position = self.held.len();
         let result = self.network.read(tokens, position, score);
-        match &result {
-            Ok(_) => self.held.extend_from_slice(tokens),
-            Err(_) => {
-                self.network.keep(0);
-                self.held.clear();
-            }
+        if result.is_ok() {
+            self.held.extend_from_slice(tokens);
+        } else {
+            self.network.keep(0);
+            self.held.clear();
         }
         result
     }

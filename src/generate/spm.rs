@@ -1,4 +1,4 @@
-//! SentencePiece vocabularies as llama.cpp runs them: neighbours are merged, the best-scored pair first, and what is
+//! `SentencePiece` vocabularies as llama.cpp runs them: neighbours are merged, the best-scored pair first, and what is
 //! left without a token is written as bytes.
 
 use std::cmp::Ordering;
@@ -120,3 +120,45 @@ impl PartialEq for Pair {
 }
 
 impl Eq for Pair {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(text: &str) -> Vec<u32> {
+        let pieces = [
+            ("▁", -9.0),
+            ("a", -9.0),
+            ("b", -9.0),
+            ("c", -9.0),
+            ("ab", -2.0),
+            ("bc", -1.0),
+            ("▁ab", -3.0),
+            ("abc", -4.0),
+        ];
+        let words = SentencePiece {
+            pieces: (0..).zip(pieces).map(|(id, (piece, score))| (piece.to_owned(), (id, score))).collect(),
+            bytes: (0..=255).map(|byte| (byte != 0xFF).then_some(1000 + byte)).collect(),
+            unknown: 999,
+            space_prefix: true,
+        };
+        let mut ids = Vec::new();
+        words.encode(text, true, &mut ids);
+        ids
+    }
+
+    #[test]
+    fn the_best_scored_pair_is_merged_first() {
+        assert_eq!(encode("ab"), [6], "space and ab");
+        assert_eq!(encode("abc"), [0, 7], "b and c first, then a");
+        assert_eq!(encode("a bc"), [0, 1, 0, 5]);
+        assert_eq!(encode(""), [0u32; 0]);
+    }
+
+    #[test]
+    fn what_has_no_piece_is_written_in_bytes() {
+        assert_eq!(encode("é"), [0, 1000 + 0xC3, 1000 + 0xA9]);
+        assert_eq!(*SentencePiece::bytes_of("<0xC3>"), [0xC3]);
+        assert_eq!(*SentencePiece::bytes_of("▁the"), *b" the");
+    }
+}

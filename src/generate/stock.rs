@@ -3,7 +3,9 @@
 //! and each distinct prompt length leaves a mask of some megabytes behind.
 
 use candle_core::{Device, Tensor};
-use candle_transformers::models::{quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen2, quantized_qwen3};
+use candle_transformers::models::{
+    quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen2, quantized_qwen3,
+};
 
 use super::GenerateError;
 use super::gguf::GgufFile;
@@ -22,7 +24,9 @@ pub(super) fn load(file: GgufFile, architecture: &str) -> Result<Box<dyn Network
         "qwen3" => Model::Qwen3(quantized_qwen3::ModelWeights::from_gguf(content, reader, device)?),
         "gemma3" => Model::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, reader, device)?),
         "phi3" => Model::Phi3(quantized_phi3::ModelWeights::from_gguf(false, content, reader, device)?),
-        other => return Err(GenerateError::UnknownArchitecture { architecture: other.to_owned() }),
+        other => {
+            return Err(GenerateError::UnknownArchitecture { architecture: other.to_owned() });
+        }
     };
     Ok(Box::new(Stock { model, held: 0 }))
 }
@@ -32,7 +36,6 @@ struct Stock {
     held: usize,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one value a process, made once")]
 enum Model {
     Llama(quantized_llama::ModelWeights),
     Qwen2(quantized_qwen2::ModelWeights),

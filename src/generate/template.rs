@@ -10,7 +10,7 @@ use super::tokenizer::Vocabulary;
 use super::{GenerateError, Message, Role};
 
 /// `ChatML`, which most models without a template of their own were tuned on.
-const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n";
+const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{{ '<|im_start|>assistant\n' }}";
 
 /// A compiled template.
 pub(super) struct ChatTemplate {
@@ -84,4 +84,45 @@ fn role_name(role: Role) -> &'static str {
 
 fn failed(error: &Error) -> GenerateError {
     GenerateError::Template { problem: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str, messages: &[Message]) -> Result<String, GenerateError> {
+        ChatTemplate::new(source, "<s>", "</s>").and_then(|template| template.render(messages))
+    }
+
+    fn talk() -> Vec<Message> {
+        vec![Message::new(Role::System, " Be brief. "), Message::new(Role::User, "Who pays?")]
+    }
+
+    #[test]
+    fn python_methods_and_blocks_work_as_in_python() {
+        let source = "{{ bos_token }}\n{% for message in messages %}\n    {% if message['role'] == 'user' %}\n\
+                      {{ message.content.strip() | upper }}{{ eos_token }}\n    {% endif %}\n{% endfor %}\n";
+        assert_eq!(render(source, &talk()).unwrap(), "<s>\nWHO PAYS?</s>\n");
+    }
+
+    #[test]
+    fn a_model_without_a_system_role_reads_it_before_the_question() {
+        let source = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}\
+                      {% for message in messages %}[{{ message.content }}]{% endfor %}";
+        assert_eq!(render(source, &talk()).unwrap(), "[ Be brief. \n\nWho pays?]");
+        let error = render(source, &talk()[..1]).unwrap_err();
+        assert!(error.to_string().contains("no system role"), "{error}");
+    }
+
+    #[test]
+    fn a_template_may_write_the_date() {
+        let written = render("{{ strftime_now('%Y') }}", &talk()).unwrap();
+        assert!(written.parse::<u32>().is_ok_and(|year| year >= 2024), "{written}");
+        assert!(render("{{ strftime_now('%Q%!') }}", &talk()).is_err());
+    }
+
+    #[test]
+    fn a_broken_template_is_an_error() {
+        assert!(matches!(render("{% for %}", &talk()), Err(GenerateError::Template { .. })));
+    }
 }

@@ -97,10 +97,16 @@ impl Vocabulary {
         let mut fixed = Vec::new();
         for (id, (token, kind)) in (0..).zip(tokens.iter().zip(&kinds)) {
             match *kind {
-                kind::UNKNOWN | kind::CONTROL if !token.is_empty() => special.push(((*token).to_owned(), id)),
+                kind::UNKNOWN | kind::CONTROL if !token.is_empty() => {
+                    special.push(((*token).to_owned(), id));
+                }
                 // Some files call their turn markers user-defined; those must not be written by a document either.
-                kind::USER_DEFINED if token.starts_with(['<', '[']) => special.push(((*token).to_owned(), id)),
-                kind::USER_DEFINED if !token.is_empty() => fixed.push((token.replace('▁', " "), id)),
+                kind::USER_DEFINED if token.starts_with(['<', '[']) => {
+                    special.push(((*token).to_owned(), id));
+                }
+                kind::USER_DEFINED if !token.is_empty() => {
+                    fixed.push((token.replace('▁', " "), id));
+                }
                 _ => {}
             }
         }
@@ -309,4 +315,51 @@ fn integer(value: &candle_core::quantized::gguf_file::Value) -> i64 {
 
 fn wrong(error: &(dyn std::error::Error + 'static)) -> GenerateError {
     GenerateError::Tokenizer { problem: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::tokenizer::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
+
+    use super::*;
+
+    fn check_words(pre: &str, words: &[&str]) {
+        let mut text = PreTokenizedString::from("Hello'Ve world 12345\n\n  foo");
+        pre_tokenizer(pre).unwrap().0.pre_tokenize(&mut text).unwrap();
+        let found: Vec<String> = text
+            .get_splits(OffsetReferential::Original, OffsetType::Byte)
+            .into_iter()
+            .map(|(word, ..)| String::from_utf8(bytes_of(word).into()).unwrap())
+            .collect();
+        assert_eq!(found, words, "{pre}");
+    }
+
+    #[test]
+    fn words_are_split_as_each_family_does() {
+        check_words("qwen2", &["Hello", "'Ve", " world", " ", "1", "2", "3", "4", "5", "\n\n", " ", " foo"]);
+        check_words("llama-bpe", &["Hello", "'Ve", " world", " ", "123", "45", "\n\n", " ", " foo"]);
+        check_words("smollm", &["Hello", "'", "Ve", " world", " ", "1", "2", "3", "4", "5", "\n\n ", " foo"]);
+        check_words("gpt-2", &["Hello", "'", "Ve", " world", " 12345", "\n\n ", " foo"]);
+    }
+
+    #[test]
+    fn every_byte_has_a_letter() {
+        for letter in ByteLevel::alphabet() {
+            assert_eq!(bytes_of(&letter.to_string()).len(), 1, "{letter}");
+        }
+        assert_eq!(*bytes_of("ĠrentĊ"), *b" rent\n");
+    }
+
+    #[test]
+    fn special_tokens_are_found_longest_first() {
+        let tokens = [("<end_of_turn>".to_owned(), 2), ("<end>".to_owned(), 1), ("<e".to_owned(), 0)];
+        let parts: Vec<String> = split("a<end_of_turn><end><ex", &tokens)
+            .into_iter()
+            .map(|part| match part {
+                Part::Text(text) => text.to_owned(),
+                Part::Token(id) => id.to_string(),
+            })
+            .collect();
+        assert_eq!(parts, ["a", "2", "1", "0", "x"]);
+    }
 }

@@ -78,10 +78,8 @@ pub(super) async fn upload(
 ) -> Reply<(StatusCode, Json<Value>)> {
     let received = receive(&app, body).await?;
     let collection = query.collection.filter(|name| !name.is_empty()).unwrap_or_else(config::default_collection);
-    let document = app
-        .library
-        .blocking(move |library| library.upload(&collection, &query.file, received.path()))
-        .await?;
+    let document =
+        app.library.blocking(move |library| library.upload(&collection, &query.file, received.path())).await?;
     Ok((StatusCode::CREATED, Json(json!({ "document": as_json(&document) }))))
 }
 
@@ -89,8 +87,7 @@ async fn receive(app: &App, body: Body) -> Result<tempfile::NamedTempFile> {
     let failed = |error: &std::io::Error| Error::io("take the upload", error);
     let most = app.settings.serve.max_upload_mb << 20;
     let temporary = app.library.temporary_file()?;
-    let mut file =
-        tokio::fs::File::from_std(temporary.reopen().map_err(|error| Error::io("take the upload", &error))?);
+    let mut file = tokio::fs::File::from_std(temporary.reopen().map_err(|error| Error::io("take the upload", &error))?);
     let mut stream = body.into_data_stream();
     let mut size = 0;
     while let Some(bytes) = stream.next().await {
@@ -118,10 +115,7 @@ pub(super) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Re
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn page(
-    State(app): State<App>,
-    Path((id, number)): Path<(String, u32)>,
-) -> Reply<Json<PageText>> {
+pub(super) async fn page(State(app): State<App>, Path((id, number)): Path<(String, u32)>) -> Reply<Json<PageText>> {
     let id = parsed(&id)?;
     Ok(Json(app.library.blocking(move |library| library.page(id, number)).await?))
 }
@@ -139,7 +133,8 @@ pub(super) async fn original(State(app): State<App>, Path(id): Path<String>) -> 
         _ => ("application/octet-stream", "attachment"),
     };
     let name = document.file.rsplit('/').next().unwrap_or_default();
-    let plain: String = name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\".contains(c) { c } else { '_' }).collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\".contains(c) { c } else { '_' }).collect();
     let mut response = Body::from_stream(ReaderStream::with_capacity(file, 64 << 10)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

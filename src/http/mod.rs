@@ -24,11 +24,11 @@ use axum::{
 use tokio::net::TcpListener;
 use tracing::info;
 
+use self::reply::Reply;
 pub(crate) use self::{
     guard::TOKEN,
     stream::{SyncEvent, SyncRequest},
 };
-use self::reply::Reply;
 use crate::{
     config::Settings,
     datadir::{Contact, DataDir},
@@ -73,8 +73,13 @@ pub async fn bind(library: Arc<Library>, settings: Settings, data_dir: DataDir, 
         hosts.push(host.clone());
         hosts.push(format!("{host}:{}", addr.port()));
     }
-    let app =
-        App { library, settings: Arc::new(settings), hosts: Arc::new(hosts), token, stop: Arc::new(AtomicBool::new(false)) };
+    let app = App {
+        library,
+        settings: Arc::new(settings),
+        hosts: Arc::new(hosts),
+        token,
+        stop: Arc::new(AtomicBool::new(false)),
+    };
     Ok(Service { listener, app, data_dir, addr })
 }
 
@@ -88,8 +93,7 @@ impl Service {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let Self { listener, app, data_dir, addr } = self;
         info!(%addr, "serving");
-        let nightly =
-            tokio::spawn(jobs::run(app.library.clone(), app.settings.sync.clone(), app.stop.clone()));
+        let nightly = tokio::spawn(jobs::run(app.library.clone(), app.settings.sync.clone(), app.stop.clone()));
         let stop = app.stop.clone();
         let shutdown = async move {
             shutdown.await;

@@ -42,7 +42,7 @@ pub(super) async fn ask(State(app): State<App>, Body(ask): Body<Ask>) -> Reply<R
         match event {
             AskEvent::Done(answer) => return Ok(Json(answer).into_response()),
             AskEvent::Failed(error) => return Err(error.into()),
-            AskEvent::Passages(..) | AskEvent::Piece(_) => {}
+            AskEvent::Passages(..) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
         }
     }
     Err(Error::internal("the answer broke off").into())
@@ -53,6 +53,7 @@ fn as_sse(event: &AskEvent) -> Result<Event, axum::Error> {
         AskEvent::Passages(passages, took_ms) => Event::default()
             .event("passages")
             .json_data(serde_json::json!({ "passages": passages, "took_ms": took_ms })),
+        AskEvent::Queued(place) => Event::default().event("queued").json_data(serde_json::json!({ "place": place })),
         AskEvent::Piece(text) => Event::default().event("piece").json_data(serde_json::json!({ "text": text })),
         AskEvent::Done(answer) => Event::default().event("done").json_data(answer),
         AskEvent::Failed(error) => Event::default().event("error").json_data(&body(error)["error"]),

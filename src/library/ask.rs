@@ -32,6 +32,8 @@ pub type AskRequest = SearchRequest;
 pub enum AskEvent {
     /// The passages that were found, before the model has written a word.
     Passages(Vec<Passage>, u64),
+    /// So many other questions come first.
+    Queued(usize),
     /// Some words of the answer.
     Piece(String),
     /// The whole answer.
@@ -69,7 +71,7 @@ pub struct Timings {
 }
 
 /// What people read when the files do not hold the answer.
-pub const NOT_IN_FILES: &str = "Your files do not say.";
+const NOT_IN_FILES: &str = "Your files do not say.";
 
 /// Events that wait for a slow reader.
 const QUEUED_EVENTS: usize = 64;
@@ -180,8 +182,7 @@ impl Library {
         let job = {
             let (prompts, events) = (self.prompts.clone(), events.clone());
             let (question, passages) = (question.to_owned(), passages.to_vec());
-            let budget =
-                Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
+            let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
             move |model: &mut Model| {
                 let model = model.open()?;
                 let (messages, used) = prompt::fit(&prompts, model, &question, &passages, budget)?;
@@ -200,7 +201,13 @@ impl Library {
                 Ok::<_, GenerateError>((written, used, first_token))
             }
         };
-        Ok(generator.run(job).await??)
+        let pending = generator.try_submit(job)?;
+        let ahead = pending.ahead();
+        if ahead > 0 && events.send(AskEvent::Queued(ahead)).await.is_err() {
+            // The job is skipped when its turn comes, since nobody waits for it any more.
+            return Err(crate::error::Error::internal("the reader has gone"));
+        }
+        Ok(pending.await??)
     }
 
     fn cited(&self, answer: &str, question: &str, passages: &[Passage]) -> Result<super::cite::Cited> {
@@ -234,17 +241,16 @@ fn send_soon(events: &mpsc::Sender<AskEvent>, event: AskEvent) -> bool {
     loop {
         match events.try_send(event) {
             Ok(()) => return true,
-            Err(mpsc::error::TrySendError::Closed(_)) => return false,
             Err(mpsc::error::TrySendError::Full(back)) if Instant::now() < until => {
                 event = back;
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err(mpsc::error::TrySendError::Full(_)) => return false,
+            Err(_) => return false,
         }
     }
 }
 
-/// Cosine from which a passage is taken to bear on a question, with MiniLM: on the development sets the best passage
+/// Cosine from which a passage is taken to bear on a question, with `MiniLM`: on the development sets the best passage
 /// of a question that the files answer lies above it in all but 1 %, that of an unrelated question below in most.
 const BEARS_COSINE: f32 = 0.25;
 /// Or this share of the question's words stands in one passage.
@@ -293,7 +299,9 @@ mod tests {
 
     #[test]
     fn a_model_that_finds_nothing_is_understood() {
-        for answer in ["The files do not say.", "The passages do not mention rent.", "", "There is no information on it."] {
+        for answer in
+            ["The files do not say.", "The passages do not mention rent.", "", "There is no information on it."]
+        {
             assert!(says_nothing(answer), "{answer}");
         }
         for answer in ["Yes. The tenant may assign.", "No. The lease forbids it.", "$4,500"] {

@@ -73,7 +73,9 @@ pub(super) fn cite(answer: &str, question: &str, evidence: &[Evidence]) -> Cited
         for candidate in chosen {
             let evidence = candidate.evidence;
             let quote = claim.quote(candidate, &weights);
-            cited.answer.push_str(&format!(" [{}]", evidence.n));
+            cited.answer.push_str(" [");
+            cited.answer.push_str(&evidence.n.to_string());
+            cited.answer.push(']');
             cited.citations.push(Citation {
                 n: evidence.n,
                 document: evidence.document,
@@ -147,7 +149,8 @@ impl Claim {
         own.sort();
         own.dedup();
         let numbers: Vec<String> = own.iter().filter(|term| has_digit(term)).cloned().collect();
-        let mut terms: Vec<_> = own.into_iter().map(|term| (weights.of_term(&term), term)).map(|(w, t)| (t, w)).collect();
+        let mut terms: Vec<_> =
+            own.into_iter().map(|term| (weights.of_term(&term), term)).map(|(w, t)| (t, w)).collect();
         if terms.len() < 4 && !terms.is_empty() || is_yes_or_no(sentence) {
             for term in asked {
                 if terms.iter().all(|(known, _)| known != term) {
@@ -170,10 +173,10 @@ impl Claim {
     /// The one or two sentences that support the claim; none when they do not hold enough of it, or not its numbers.
     fn support<'c, 'e>(&self, candidates: &'c [Candidate<'e>]) -> Vec<&'c Candidate<'e>> {
         let score = |candidate: &Candidate| self.held_by(|term| candidate.terms.iter().any(|known| known == term));
-        let Some((best, share)) = candidates
-            .iter()
-            .map(|candidate| (candidate, score(candidate)))
-            .max_by(|(a, x), (b, y)| x.total_cmp(y).then(b.terms.len().cmp(&a.terms.len())).then(b.evidence.n.cmp(&a.evidence.n)))
+        let Some((best, share)) =
+            candidates.iter().map(|candidate| (candidate, score(candidate))).max_by(|(a, x), (b, y)| {
+                x.total_cmp(y).then(b.terms.len().cmp(&a.terms.len())).then(b.evidence.n.cmp(&a.evidence.n))
+            })
         else {
             return Vec::new();
         };
@@ -221,7 +224,11 @@ impl Claim {
         };
         let held = |part: &str| {
             let terms: Vec<_> = sparse::terms(part).collect();
-            self.terms.iter().filter(|(term, _)| terms.contains(term)).map(|(term, _)| weights.of_term(term)).sum::<f32>()
+            self.terms
+                .iter()
+                .filter(|(term, _)| terms.contains(term))
+                .map(|(term, _)| weights.of_term(term))
+                .sum::<f32>()
         };
         starts
             .into_iter()
@@ -310,11 +317,6 @@ mod tests {
 
     #[test]
     fn a_bare_yes_is_cited_by_what_was_asked() {
-        check(
-            "Yes.",
-            "Do late payments bear interest?",
-            "Yes. [3]",
-            &["Late payments bear interest of 2 % a month."],
-        );
+        check("Yes.", "Do late payments bear interest?", "Yes. [3]", &["Late payments bear interest of 2 % a month."]);
     }
 }

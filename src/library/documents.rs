@@ -49,7 +49,13 @@ pub struct PageText {
 
 impl Library {
     /// Adds files, and the files of folders, to a collection. A copy of each is kept in the data folder. Blocks.
-    pub fn add(&self, collection: &str, paths: &[PathBuf], stop: &AtomicBool, on_progress: OnProgress) -> Result<Added> {
+    pub fn add(
+        &self,
+        collection: &str,
+        paths: &[PathBuf],
+        stop: &AtomicBool,
+        on_progress: OnProgress,
+    ) -> Result<Added> {
         let _running = self.running.begin("adding files");
         let collection = self.db.ensure_collection(checked_name(collection)?)?;
         let mut sources = Vec::new();
@@ -175,7 +181,12 @@ impl Library {
 
 /// The error of a run that was stopped.
 pub(super) fn stopped() -> Error {
-    Error::new(Kind::Stopped, "stopped", "stopped before the end", "Run the same command again: it goes on where it stopped")
+    Error::new(
+        Kind::Stopped,
+        "stopped",
+        "stopped before the end",
+        "Run the same command again: it goes on where it stopped",
+    )
 }
 
 fn no_document() -> Error {

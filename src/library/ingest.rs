@@ -136,7 +136,7 @@ impl Library {
                 }
                 match self.prepare(collection, source) {
                     Ok(Prepared::New(work)) => {
-                        if !inlet.push(work) {
+                        if !inlet.push(*work) {
                             break;
                         }
                     }
@@ -221,13 +221,13 @@ impl Library {
         if matches!(place.origin, Origin::Added) {
             self.keep_copy(&sha256, &bytes)?;
         }
-        Ok(Prepared::New(Work {
+        Ok(Prepared::New(Box::new(Work {
             id,
             collection,
             size_bytes: place.size_bytes,
             chunks,
             ledger: Some(ForLedger { sha256, document, place }),
-        }))
+        })))
     }
 
     fn store_group(&self, group: Vec<Embedded>) -> Result<Vec<(DocumentId, String, usize)>> {
@@ -332,8 +332,7 @@ impl Library {
             priority: &self.priority,
             advanced: &|size_bytes| on_progress(Progress::Advanced { size_bytes }),
         };
-        let (throughput, embedders) =
-            pipeline::run(run, produce, write, |_, reason| Err(Error::internal(reason)))?;
+        let (throughput, embedders) = pipeline::run(run, produce, write, |_, reason| Err(Error::internal(reason)))?;
         self.return_embedders(embedders);
         match fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
@@ -343,7 +342,7 @@ impl Library {
 }
 
 enum Prepared {
-    New(Work),
+    New(Box<Work>),
     Known(DocumentId),
 }
 

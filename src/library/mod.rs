@@ -122,10 +122,7 @@ impl Library {
 
     /// Opens the library for a rebuild: the live index may belong to another embedder.
     pub fn open_for_reindex(parts: Parts) -> Result<Self> {
-        let name = match parts.db.meta(LIVE_INDEX)? {
-            Some(name) => name,
-            None => return Self::open(parts),
-        };
+        let Some(name) = parts.db.meta(LIVE_INDEX)? else { return Self::open(parts) };
         let next = mend::next_index_name(&parts.embedder, &name);
         Self::assemble(parts, &next)
     }

@@ -182,10 +182,10 @@ pub(super) fn run(
         }
         // After an error nothing takes the finished documents any more: let the threads run dry.
         drop(done_receiver);
-        let produced = producer.join();
+        let ended_well = producer.join().is_ok();
         let embedders = threads.into_iter().filter_map(|thread| thread.join().ok()).collect::<Vec<_>>();
         written?;
-        if produced.is_err() || embedders.len() < workers {
+        if !ended_well || embedders.len() < workers {
             return Err(Error::internal("a thread of the ingest ended by a fault"));
         }
         Ok(embedders)
@@ -236,12 +236,17 @@ fn write_groups(
     let mut points = 0;
     let mut oldest = Instant::now();
     loop {
-        let wait = if group.is_empty() { Duration::from_secs(3600) } else { GROUP_WAIT.saturating_sub(oldest.elapsed()) };
+        let wait = if group.is_empty() { Duration::from_hours(1) } else { GROUP_WAIT.saturating_sub(oldest.elapsed()) };
         let ended = match done.recv_timeout(wait) {
             Ok(document) => {
                 let error = document.error.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let all: Vec<_> =
-                    document.points.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
+                let all: Vec<_> = document
+                    .points
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .into_iter()
+                    .flatten()
+                    .collect();
                 if let Some(error) = error {
                     failed(document.work, error)?;
                 } else if all.len() == document.work.chunks.len() {

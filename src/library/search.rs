@@ -66,7 +66,7 @@ pub struct Found {
 }
 
 /// Longest question in characters. Beyond a page of text it is a document and not a question.
-pub const MOST_QUESTION_CHARS: usize = 4_000;
+const MOST_QUESTION_CHARS: usize = 4_000;
 /// Most passages that one search gives.
 const MOST_PASSAGES: usize = 100;
 /// Candidates of each kind of search before fusion.

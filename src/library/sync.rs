@@ -139,10 +139,9 @@ impl Library {
             interrupted: false,
         };
         report.failed.extend(scan.problems.iter().map(|(path, reason)| unreadable(path, reason)));
-        report.failed.extend(plan.unreadable.iter().map(|(path, reason)| Failure {
-            file: names.of(path),
-            ..unreadable(path, reason)
-        }));
+        report.failed.extend(
+            plan.unreadable.iter().map(|(path, reason)| Failure { file: names.of(path), ..unreadable(path, reason) }),
+        );
         self.note_moves(collection, &folder, &names, &known, &plan, &mut report)?;
         self.take_out_deleted(collection, &folder, &names, &plan, &scan.problems, &mut report)?;
         self.read_new(collection, &folder, &names, plan, stop, on_progress, &mut report)?;

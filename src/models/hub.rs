@@ -35,18 +35,12 @@ pub(super) fn fetch(
 ) -> Result<Fetched, ModelError> {
     let path = hub.paths.get(&file.name).unwrap_or(&file.name);
     let endpoint = access.endpoint.trim_end_matches('/');
-    let url = format!(
-        "{endpoint}/{}/resolve/{}/{path}",
-        hub.repository, hub.revision
-    );
+    let url = format!("{endpoint}/{}/resolve/{}/{path}", hub.repository, hub.revision);
     let present_bytes = fs::metadata(part).map_or(0, |metadata| metadata.len());
     if file.size_bytes == Some(present_bytes) {
         return Ok(Fetched::Resumed);
     }
-    let broken = |detail: String| ModelError::Network {
-        what: url.clone(),
-        detail,
-    };
+    let broken = |detail: String| ModelError::Network { what: url.clone(), detail };
 
     let mut request = agent().get(&url);
     if let Some(token) = access.token {
@@ -66,16 +60,10 @@ pub(super) fn fetch(
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let status = response.status().as_u16();
-            return Err(ModelError::Gated {
-                repository: hub.repository.clone(),
-                status,
-            });
+            return Err(ModelError::Gated { repository: hub.repository.clone(), status });
         }
         status => {
-            return Err(ModelError::Hub {
-                url,
-                status: status.as_u16(),
-            });
+            return Err(ModelError::Hub { url, status: status.as_u16() });
         }
     };
 
@@ -90,30 +78,20 @@ pub(super) fn fetch(
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 1 << 18];
     loop {
-        let read = body
-            .read(&mut buffer)
-            .map_err(|error| broken(error.to_string()))?;
+        let read = body.read(&mut buffer).map_err(|error| broken(error.to_string()))?;
         if read == 0 {
             break;
         }
-        target
-            .write_all(&buffer[..read])
-            .map_err(|error| ModelError::io("write", part, error))?;
+        target.write_all(&buffer[..read]).map_err(|error| ModelError::io("write", part, error))?;
         done_bytes += read as u64;
         progress(done_bytes);
     }
     if let Some(size_bytes) = file.size_bytes
         && done_bytes < size_bytes
     {
-        return Err(broken(format!(
-            "the connection ended after {done_bytes} of {size_bytes} bytes"
-        )));
+        return Err(broken(format!("the connection ended after {done_bytes} of {size_bytes} bytes")));
     }
-    Ok(if resumed {
-        Fetched::Resumed
-    } else {
-        Fetched::Whole
-    })
+    Ok(if resumed { Fetched::Resumed } else { Fetched::Whole })
 }
 
 fn agent() -> ureq::Agent {

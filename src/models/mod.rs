@@ -34,11 +34,7 @@ pub fn verify(models_dir: &Path, entry: &Entry, check: Check) -> Result<Installe
         .chain(graphs)
         .map(|file| verify::verify_file(&entry.name, &folder, file, check))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Installed {
-        entry: entry.clone(),
-        folder,
-        files,
-    })
+    Ok(Installed { entry: entry.clone(), folder, files })
 }
 
 /// A model whose files are there and verified.
@@ -61,22 +57,10 @@ impl Installed {
     /// What it takes to open an embedder.
     pub fn embedder(&self, precision: Precision) -> Result<EmbedderPaths, ModelError> {
         let name = &self.entry.name;
-        let missing = || ModelError::NoPrecision {
-            name: name.clone(),
-            precision,
-        };
-        let graph = self
-            .entry
-            .graphs
-            .iter()
-            .find(|graph| graph.precision == precision)
-            .ok_or_else(missing)?;
+        let missing = || ModelError::NoPrecision { name: name.clone(), precision };
+        let graph = self.entry.graphs.iter().find(|graph| graph.precision == precision).ok_or_else(missing)?;
         let path = self.folder.join(&graph.file.name);
-        let graph = self
-            .files
-            .iter()
-            .find(|file| file.path == path)
-            .ok_or_else(missing)?;
+        let graph = self.files.iter().find(|file| file.path == path).ok_or_else(missing)?;
         let embedding = self.entry.embedding.clone().ok_or_else(missing)?;
         let file = |name: &str| self.folder.join(name);
         Ok(EmbedderPaths {

@@ -19,13 +19,7 @@ pub(super) struct GraphBuilder {
 
 impl GraphBuilder {
     /// Adds a constant.
-    pub(super) fn constant(
-        &mut self,
-        name: &str,
-        data_type: i32,
-        dims: &[usize],
-        raw_data: Vec<u8>,
-    ) -> String {
+    pub(super) fn constant(&mut self, name: &str, data_type: i32, dims: &[usize], raw_data: Vec<u8>) -> String {
         self.graph.initializer.push(TensorProto {
             dims: dims.iter().map(|&dim| dim as i64).collect(),
             data_type,
@@ -37,46 +31,23 @@ impl GraphBuilder {
 
     /// Adds a constant of 32-bit floats.
     pub(super) fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
-        self.constant(
-            name,
-            FLOAT,
-            dims,
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        )
+        self.constant(name, FLOAT, dims, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
     /// Adds a list of 64-bit integers.
     pub(super) fn integers(&mut self, name: &str, values: &[i64]) -> String {
-        let raw_data = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name, INT64, &[values.len()], raw_data)
     }
 
     /// Adds a node with one output.
-    pub(super) fn node(
-        &mut self,
-        op_type: &str,
-        inputs: &[&str],
-        output: &str,
-        attributes: Vec<Attribute>,
-    ) -> String {
+    pub(super) fn node(&mut self, op_type: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute>) -> String {
         self.outputs("", op_type, inputs, &[output], attributes);
         output.to_owned()
     }
 
     /// Adds a node of one of ONNX Runtime's own operators.
-    pub(super) fn fused(
-        &mut self,
-        op_type: &str,
-        inputs: &[&str],
-        output: &str,
-        attributes: Vec<Attribute>,
-    ) -> String {
+    pub(super) fn fused(&mut self, op_type: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute>) -> String {
         self.outputs(MICROSOFT, op_type, inputs, &[output], attributes);
         output.to_owned()
     }
@@ -101,19 +72,11 @@ impl GraphBuilder {
     }
 
     /// The bytes of the file: always the same for the same graph.
-    pub(super) fn finish(
-        mut self,
-        name: &str,
-        inputs: &[Value<'_>],
-        output: &Value<'_>,
-    ) -> Vec<u8> {
+    pub(super) fn finish(mut self, name: &str, inputs: &[Value<'_>], output: &Value<'_>) -> Vec<u8> {
         name.clone_into(&mut self.graph.name);
         self.graph.input = inputs.iter().map(Value::to_proto).collect();
         self.graph.output = vec![output.to_proto()];
-        let opset = |domain: &str, version| OperatorSet {
-            domain: domain.to_owned(),
-            version,
-        };
+        let opset = |domain: &str, version| OperatorSet { domain: domain.to_owned(), version };
         ModelProto {
             ir_version: 8,
             producer_name: "premise".to_owned(),
@@ -146,17 +109,10 @@ impl Value<'_> {
                 Dim::Named(name) => dimension::Value::Name((*name).to_owned()),
             }),
         };
-        let shape = Shape {
-            dim: self.dims.iter().map(dim).collect(),
-        };
+        let shape = Shape { dim: self.dims.iter().map(dim).collect() };
         ValueInfo {
             name: self.name.to_owned(),
-            r#type: Some(TypeProto {
-                tensor_type: Some(TensorType {
-                    elem_type: self.elem_type,
-                    shape: Some(shape),
-                }),
-            }),
+            r#type: Some(TypeProto { tensor_type: Some(TensorType { elem_type: self.elem_type, shape: Some(shape) }) }),
         }
     }
 }
@@ -179,30 +135,15 @@ pub(super) struct Attribute {
 
 impl Attribute {
     pub(super) fn float(name: &str, value: f32) -> Self {
-        Self {
-            name: name.to_owned(),
-            f: Some(value),
-            r#type: 1,
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), f: Some(value), r#type: 1, ..Self::default() }
     }
 
     pub(super) fn int(name: &str, value: i64) -> Self {
-        Self {
-            name: name.to_owned(),
-            i: Some(value),
-            r#type: 2,
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), i: Some(value), r#type: 2, ..Self::default() }
     }
 
     pub(super) fn ints(name: &str, values: &[i64]) -> Self {
-        Self {
-            name: name.to_owned(),
-            ints: values.to_vec(),
-            r#type: 7,
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), ints: values.to_vec(), r#type: 7, ..Self::default() }
     }
 }
 

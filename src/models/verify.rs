@@ -49,10 +49,7 @@ pub(super) fn verify_file(
     let now = match Stamp::of(&path) {
         Ok(stamp) => stamp,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(ModelError::NotInstalled {
-                name: name.to_owned(),
-                path,
-            });
+            return Err(ModelError::NotInstalled { name: name.to_owned(), path });
         }
         Err(error) => return Err(ModelError::io("read", &path, error)),
     };
@@ -72,36 +69,21 @@ pub(super) fn verify_file(
         && (seal.size_bytes, seal.modified_ns) == (now.size_bytes, now.modified_ns)
         && expected.as_deref() == Some(&seal.sha256)
     {
-        return Ok(VerifiedFile {
-            path,
-            sha256: seal.sha256.clone(),
-        });
+        return Ok(VerifiedFile { path, sha256: seal.sha256.clone() });
     }
     let found = hash_file(&path)?;
     if let Some(expected) = expected
         && expected != found
     {
-        return Err(ModelError::Altered {
-            path,
-            expected,
-            found,
-        });
+        return Err(ModelError::Altered { path, expected, found });
     }
     write_seal(&path, &now, &found);
-    Ok(VerifiedFile {
-        path,
-        sha256: found,
-    })
+    Ok(VerifiedFile { path, sha256: found })
 }
 
 /// Makes a finished download the file: hashed, flushed, renamed and sealed. A wrong one is set aside as
 /// `….rejected` and never gets the name.
-pub(super) fn settle(
-    part: &Path,
-    folder: &Path,
-    file: &ModelFile,
-    origin: &str,
-) -> Result<VerifiedFile, ModelError> {
+pub(super) fn settle(part: &Path, folder: &Path, file: &ModelFile, origin: &str) -> Result<VerifiedFile, ModelError> {
     let path = folder.join(&file.name);
     let found = hash_file(part)?;
     if let Some(expected) = expected_hash(file, read_seal(&path).as_ref())
@@ -110,13 +92,7 @@ pub(super) fn settle(
         let kept = beside(&path, "rejected");
         fs::rename(part, &kept).map_err(|error| ModelError::io("set aside", part, error))?;
         let (file, origin) = (file.name.clone(), origin.to_owned());
-        return Err(ModelError::Mismatch {
-            file,
-            origin,
-            expected,
-            found,
-            kept,
-        });
+        return Err(ModelError::Mismatch { file, origin, expected, found, kept });
     }
     File::open(part)
         .and_then(|part| part.sync_all())
@@ -128,10 +104,7 @@ pub(super) fn settle(
     }
     let stamp = Stamp::of(&path).map_err(|error| ModelError::io("read", &path, error))?;
     write_seal(&path, &stamp, &found);
-    Ok(VerifiedFile {
-        path,
-        sha256: found,
-    })
+    Ok(VerifiedFile { path, sha256: found })
 }
 
 /// SHA-256 of a file, in hexadecimal.
@@ -167,9 +140,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 fn expected_hash(file: &ModelFile, seal: Option<&Seal>) -> Option<String> {
-    file.sha256
-        .clone()
-        .or_else(|| seal.map(|seal| seal.sha256.clone()))
+    file.sha256.clone().or_else(|| seal.map(|seal| seal.sha256.clone()))
 }
 
 fn read_seal(path: &Path) -> Option<Seal> {
@@ -178,11 +149,7 @@ fn read_seal(path: &Path) -> Option<Seal> {
 
 /// A models folder that may not be written costs a hash at each start, and nothing else.
 fn write_seal(path: &Path, stamp: &Stamp, sha256: &str) {
-    let seal = Seal {
-        size_bytes: stamp.size_bytes,
-        modified_ns: stamp.modified_ns,
-        sha256: sha256.to_owned(),
-    };
+    let seal = Seal { size_bytes: stamp.size_bytes, modified_ns: stamp.modified_ns, sha256: sha256.to_owned() };
     let text = toml::to_string(&seal).expect("three plain fields");
     if let Err(error) = fs::write(beside(path, "verified"), text) {
         tracing::debug!(path = %path.display(), %error, "cannot record a verified model file");
@@ -197,15 +164,9 @@ struct Stamp {
 impl Stamp {
     fn of(path: &Path) -> std::io::Result<Self> {
         let metadata = fs::metadata(path)?;
-        let modified = metadata
-            .modified()?
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let modified_ns = u64::try_from(modified.as_nanos()).unwrap_or(u64::MAX);
-        Ok(Self {
-            size_bytes: metadata.len(),
-            modified_ns,
-        })
+        Ok(Self { size_bytes: metadata.len(), modified_ns })
     }
 }
 
@@ -216,11 +177,7 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn file(sha256: Option<&str>) -> ModelFile {
-        ModelFile {
-            name: "m.gguf".into(),
-            size_bytes: Some(3),
-            sha256: sha256.map(str::to_owned),
-        }
+        ModelFile { name: "m.gguf".into(), size_bytes: Some(3), sha256: sha256.map(str::to_owned) }
     }
 
     fn check(folder: &Path, sha256: Option<&str>, check: Check) -> Result<String, ModelError> {
@@ -231,12 +188,7 @@ mod tests {
     fn alter_behind_the_seal(path: &Path) {
         let modified = fs::metadata(path).unwrap().modified().unwrap();
         fs::write(path, "abd").unwrap();
-        File::options()
-            .write(true)
-            .open(path)
-            .unwrap()
-            .set_modified(modified)
-            .unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
     }
 
     #[test]
@@ -256,10 +208,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("m.gguf"), "abd").unwrap();
         let error = check(folder.path(), Some(ABC), Check::Quick).unwrap_err();
-        assert!(
-            error.to_string().contains(ABC) && error.hint().unwrap().contains("setup"),
-            "{error}"
-        );
+        assert!(error.to_string().contains(ABC) && error.hint().unwrap().contains("setup"), "{error}");
         fs::write(folder.path().join("m.gguf"), "abcd").unwrap();
         let error = check(folder.path(), Some(ABC), Check::Quick).unwrap_err();
         assert!(error.to_string().contains("3 bytes"), "{error}");
@@ -279,10 +228,7 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         assert_eq!(check(folder.path(), None, Check::Quick).unwrap(), ABC);
         alter_behind_the_seal(&path);
-        assert!(matches!(
-            check(folder.path(), None, Check::Full),
-            Err(ModelError::Altered { .. })
-        ));
+        assert!(matches!(check(folder.path(), None, Check::Full), Err(ModelError::Altered { .. })));
     }
 
     #[test]
@@ -292,9 +238,6 @@ mod tests {
         fs::write(&part, "abd").unwrap();
         let error = settle(&part, folder.path(), &file(Some(ABC)), "here").unwrap_err();
         assert!(matches!(error, ModelError::Mismatch { .. }), "{error}");
-        assert!(
-            folder.path().join("m.gguf.rejected").exists()
-                && !folder.path().join("m.gguf").exists()
-        );
+        assert!(folder.path().join("m.gguf.rejected").exists() && !folder.path().join("m.gguf").exists());
     }
 }

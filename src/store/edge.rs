@@ -1,28 +1,27 @@
-//! Qdrant Edge: the index in our own process, in one folder. The only file that knows the crate. Its calls block, so
-//! each runs on a blocking thread.
+//! Qdrant Edge: the index in our own process, in one folder. The only file that knows the crate.
+//! Its calls block, so each runs on a blocking thread.
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use qdrant_edge::{
-    AnyVariants, Condition, CountRequestBuilder, CreateIndex, Distance, EdgeConfig,
-    EdgeConfigBuilder, EdgeOptimizersConfig, EdgeShard, EdgeSparseVectorParamsBuilder,
-    EdgeVectorParamsBuilder, FacetRequestBuilder, FacetValue, FieldCondition, FieldIndexOperations,
-    Filter as EdgeFilter, IdfCorpusParams, IdfParams, JsonPath, KeywordIndexParamsBuilder, Match,
-    MatchAny, Modifier, NamedQuery, NamedVectors, OperationError, PayloadFieldSchema,
-    PayloadSchemaParams, PointId, PointInsertOperations, PointOperations, PointStruct,
-    QueryBatchRequest, QueryEnum, QueryRequest, QueryRequestBuilder, ScoredPoint, ScoringQuery,
-    ScrollRequestBuilder, SearchParams, UpdateOperation, Vector, VectorInternal,
-    WithPayloadInterface,
+    AnyVariants, Condition, CountRequestBuilder, CreateIndex, Distance, EdgeConfig, EdgeConfigBuilder,
+    EdgeOptimizersConfig, EdgeShard, EdgeSparseVectorParamsBuilder, EdgeVectorParamsBuilder, FacetRequestBuilder,
+    FacetValue, FieldCondition, FieldIndexOperations, Filter as EdgeFilter, IdfCorpusParams, IdfParams, JsonPath,
+    KeywordIndexParamsBuilder, Match, MatchAny, Modifier, NamedQuery, NamedVectors, OperationError, PayloadFieldSchema,
+    PayloadSchemaParams, PointId, PointInsertOperations, PointOperations, PointStruct, QueryBatchRequest, QueryEnum,
+    QueryRequest, QueryRequestBuilder, ScoredPoint, ScoringQuery, ScrollRequestBuilder, SearchParams, UpdateOperation,
+    Vector, VectorInternal, WithPayloadInterface,
 };
 use uuid::Uuid;
 
 use super::{
-    Candidate, CollectionId, DocumentId, Filter, Hit, HybridQuery, Payload, Point, PointRef,
-    Result, Scope, SparseVector, Store, StoreError, check_points, check_query, fuse_rrf,
+    Candidate, CollectionId, DocumentId, Filter, Hit, HybridQuery, Payload, Point, PointRef, Result, Scope,
+    SparseVector, Store, StoreError, check_points, check_query, fuse_rrf,
 };
 
 const DENSE: &str = "dense";
@@ -45,9 +44,10 @@ struct Inner {
 }
 
 impl EdgeStore {
-    /// Opens the index in `folder` for vectors of `dim` dimensions, or makes one. Blocks: loading 100,000 points takes
-    /// about half a second. A folder that anything else has open is refused before it is touched, because a second
-    /// `EdgeShard::load` deletes files that the first one writes.
+    /// Opens the index in `folder` for vectors of `dim` dimensions, or makes one. Blocks: loading
+    /// 100,000 points takes about half a second. A folder that anything else has open is refused
+    /// before it is touched, because a second `EdgeShard::load` deletes files that the first one
+    /// writes.
     pub fn open(folder: &Path, dim: usize) -> Result<Self> {
         const DOING: &str = "open the index";
         let unwritable = |error: io::Error| StoreError::of(DOING, name(folder), error);
@@ -58,9 +58,7 @@ impl EdgeStore {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    store: name(folder),
-                });
+                return Err(StoreError::InUse { store: name(folder) });
             }
             Err(TryLockError::Error(error)) => return Err(unwritable(error)),
         }
@@ -71,15 +69,8 @@ impl EdgeStore {
             EdgeShard::new(folder, config(dim)).map_err(other)?
         };
         check_schema(&shard.config(), dim, folder)?;
-        let inner = Inner {
-            shard,
-            folder: folder.to_owned(),
-            _lock: lock,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-            dim,
-        })
+        let inner = Inner { shard, folder: folder.to_owned(), _lock: lock };
+        Ok(Self { inner: Arc::new(inner), dim })
     }
 
     /// Runs a blocking call on a thread for such calls.
@@ -90,23 +81,14 @@ impl EdgeStore {
     ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
         match tokio::task::spawn_blocking(move || call(&inner.shard)).await {
-            Ok(result) => {
-                result.map_err(|error| StoreError::of(doing, name(&self.inner.folder), error))
-            }
+            Ok(result) => result.map_err(|error| StoreError::of(doing, name(&self.inner.folder), error)),
             Err(panicked) => Err(StoreError::of(doing, name(&self.inner.folder), panicked)),
         }
     }
 
-    async fn facet(
-        &self,
-        doing: &'static str,
-        field: &'static str,
-        filter: Option<EdgeFilter>,
-    ) -> Result<Facets> {
+    async fn facet(&self, doing: &'static str, field: &'static str, filter: Option<EdgeFilter>) -> Result<Facets> {
         let facets = self.call(doing, move |shard| {
-            let mut request = FacetRequestBuilder::new(path(field))
-                .limit(usize::MAX)
-                .exact(true);
+            let mut request = FacetRequestBuilder::new(path(field)).limit(usize::MAX).exact(true);
             if let Some(filter) = filter {
                 request = request.filter(filter);
             }
@@ -117,10 +99,7 @@ impl EdgeStore {
             _ => None,
         };
         let hits = facets.await?.hits.into_iter();
-        Ok(hits
-            .filter_map(|hit| Some((id(hit.value)?, hit.count as u64)))
-            .filter(|(_, count)| *count > 0)
-            .collect())
+        Ok(hits.filter_map(|hit| Some((id(hit.value)?, hit.count as u64))).filter(|(_, count)| *count > 0).collect())
     }
 
     fn unreadable(&self, doing: &'static str, id: &PointId) -> StoreError {
@@ -140,17 +119,10 @@ impl Store for EdgeStore {
                 if present.contains_key(&path(field)) {
                     continue;
                 }
-                let params = KeywordIndexParamsBuilder::new()
-                    .is_tenant(is_tenant)
-                    .build();
+                let params = KeywordIndexParamsBuilder::new().is_tenant(is_tenant).build();
                 let schema = PayloadFieldSchema::FieldParams(PayloadSchemaParams::Keyword(params));
-                let create = CreateIndex {
-                    field_name: path(field),
-                    field_schema: Some(schema),
-                };
-                shard.update(UpdateOperation::FieldIndexOperation(
-                    FieldIndexOperations::CreateIndex(create),
-                ))?;
+                let create = CreateIndex { field_name: path(field), field_schema: Some(schema) };
+                shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(create)))?;
             }
             shard.flush()
         })
@@ -162,19 +134,13 @@ impl Store for EdgeStore {
         self.call("write points", move |shard| {
             let mut points = points.into_iter();
             loop {
-                let batch = points
-                    .by_ref()
-                    .take(BATCH)
-                    .map(stored)
-                    .collect::<Result<Vec<_>, _>>()?;
+                check_room(shard.path(), 0)?;
+                let batch = points.by_ref().take(BATCH).map(stored).collect::<Result<Vec<_>, _>>()?;
                 if batch.is_empty() {
                     return Ok(());
                 }
-                let insert =
-                    PointInsertOperations::PointsList(batch.into_iter().map(Into::into).collect());
-                shard.update(UpdateOperation::PointOperation(
-                    PointOperations::UpsertPoints(insert),
-                ))?;
+                let insert = PointInsertOperations::PointsList(batch.into_iter().map(Into::into).collect());
+                shard.update(UpdateOperation::PointOperation(PointOperations::UpsertPoints(insert)))?;
             }
         })
         .await
@@ -190,9 +156,7 @@ impl Store for EdgeStore {
         }
         let filter = must(&[collection], &filter);
         self.call("delete points", move |shard| {
-            shard.update(UpdateOperation::PointOperation(
-                PointOperations::DeletePointsByFilter(filter),
-            ))
+            shard.update(UpdateOperation::PointOperation(PointOperations::DeletePointsByFilter(filter)))
         })
         .await
     }
@@ -209,19 +173,11 @@ impl Store for EdgeStore {
         if queries.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self
-            .call(DOING, move |shard| {
-                shard.query_batch(QueryBatchRequest::new(queries))
-            })
-            .await?;
+        let found = self.call(DOING, move |shard| shard.query_batch(QueryBatchRequest::new(queries))).await?;
         let mut found = found.into_iter();
         let mut next = |searched: bool| -> Result<Vec<Candidate>> {
-            let points = if searched { found.next() } else { None }
-                .into_iter()
-                .flatten();
-            points
-                .map(|point| candidate(&point).ok_or_else(|| self.unreadable(DOING, &point.id)))
-                .collect()
+            let points = if searched { found.next() } else { None }.into_iter().flatten();
+            points.map(|point| candidate(&point).ok_or_else(|| self.unreadable(DOING, &point.id))).collect()
         };
         Ok(fuse_rrf(next(branches.0)?, next(branches.1)?, query.limit))
     }
@@ -246,9 +202,7 @@ impl Store for EdgeStore {
         if let Some(start) = start.flatten() {
             request = request.offset(PointId::Uuid(Uuid::from_u128(start)));
         }
-        let (records, next) = self
-            .call(DOING, move |shard| shard.scroll(request.build()))
-            .await?;
+        let (records, next) = self.call(DOING, move |shard| shard.scroll(request.build())).await?;
         let points = records
             .into_iter()
             .map(|record| {
@@ -264,35 +218,25 @@ impl Store for EdgeStore {
         if filter.is_void() {
             return Ok(0);
         }
-        let request = CountRequestBuilder::new()
-            .filter(must(scope.collections(), filter))
-            .exact(true)
-            .build();
-        Ok(self
-            .call("count points", move |shard| shard.count(request))
-            .await? as u64)
+        let request = CountRequestBuilder::new().filter(must(scope.collections(), filter)).exact(true).build();
+        Ok(self.call("count points", move |shard| shard.count(request)).await? as u64)
     }
 
     async fn count_by_document(&self, scope: &Scope) -> Result<HashMap<DocumentId, u64>> {
         let filter = must(scope.collections(), &Filter::default());
-        let facets = self
-            .facet("count the points of documents", "document", Some(filter))
-            .await?;
-        Ok(facets
-            .into_iter()
-            .map(|(id, count)| (DocumentId(id), count))
-            .collect())
+        let facets = self.facet("count the points of documents", "document", Some(filter)).await?;
+        Ok(facets.into_iter().map(|(id, count)| (DocumentId(id), count)).collect())
     }
 
     async fn maintenance_collections(&self) -> Result<Vec<CollectionId>> {
-        let facets = self
-            .facet("list the collections", "collection", None)
-            .await?;
+        let facets = self.facet("list the collections", "collection", None).await?;
         Ok(facets.into_iter().map(|(id, _)| CollectionId(id)).collect())
     }
 
     async fn maintain(&self) -> Result<()> {
         self.call("optimise the index", |shard| {
+            // Segments are rewritten beside the old ones, up to about this many bytes at once.
+            check_room(shard.path(), used_bytes(shard.path())?.min(4 << 30))?;
             shard.optimize()?;
             shard.flush()
         })
@@ -308,25 +252,41 @@ fn name(folder: &Path) -> String {
     format!("the index at {}", folder.display())
 }
 
+/// Room that writing leaves free. Edge's files are sparse maps in memory: on a full disk the system
+/// kills the whole process (`SIGBUS`) instead of refusing a write, so the disk must never become
+/// full by us.
+const RESERVE_BYTES: u64 = 256 << 20;
+
+/// Refuses when fewer than [`RESERVE_BYTES`] would be left after writing so many.
+fn check_room(folder: &Path, bytes: u64) -> Result<(), OperationError> {
+    if fs4::available_space(folder)? >= RESERVE_BYTES + bytes {
+        return Ok(());
+    }
+    Err(io::Error::from(io::ErrorKind::StorageFull).into())
+}
+
+fn used_bytes(folder: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        total += if metadata.is_dir() { used_bytes(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(total)
+}
+
 fn config(dim: usize) -> EdgeConfig {
     tunables()
-        .vector(
-            DENSE,
-            EdgeVectorParamsBuilder::new(dim, Distance::Cosine).build(),
-        )
-        .sparse_vector(
-            SPARSE,
-            EdgeSparseVectorParamsBuilder::new()
-                .modifier(Modifier::Idf)
-                .build(),
-        )
+        .vector(DENSE, EdgeVectorParamsBuilder::new(dim, Distance::Cosine).build())
+        .sparse_vector(SPARSE, EdgeSparseVectorParamsBuilder::new().modifier(Modifier::Idf).build())
         .build()
 }
 
 /// Settings that may differ from those a folder was made with.
 fn tunables() -> EdgeConfigBuilder {
     EdgeConfigBuilder::new().optimizers(EdgeOptimizersConfig {
-        // In KB. Segments below are compared in full: 6,800 vectors of 384 dimensions, a few milliseconds.
+        // In KB. Segments below are compared in full: 6,800 vectors of 384 dimensions, a few
+        // milliseconds.
         indexing_threshold: Some(10_000),
         default_segment_number: Some(2),
         ..EdgeOptimizersConfig::default()
@@ -335,101 +295,49 @@ fn tunables() -> EdgeConfigBuilder {
 
 fn check_schema(config: &EdgeConfig, dim: usize, folder: &Path) -> Result<()> {
     let size = config.vectors.get(DENSE).map(|vector| vector.size);
-    let idf = config
-        .sparse_vectors
-        .get(SPARSE)
-        .is_some_and(|vector| vector.modifier == Some(Modifier::Idf));
+    let idf = config.sparse_vectors.get(SPARSE).is_some_and(|vector| vector.modifier == Some(Modifier::Idf));
     let found = match size {
         Some(size) if size == dim && idf => return Ok(()),
         Some(size) if idf => format!("vectors of {size} dimensions"),
-        _ => format!(
-            "vectors {:?} and {:?}",
-            config.vectors.keys(),
-            config.sparse_vectors.keys()
-        ),
+        _ => format!("vectors {:?} and {:?}", config.vectors.keys(), config.sparse_vectors.keys()),
     };
     let expected = format!("vectors of {dim} dimensions");
-    Err(StoreError::WrongSchema {
-        store: name(folder),
-        found,
-        expected,
-    })
+    Err(StoreError::WrongSchema { store: name(folder), found, expected })
 }
 
 fn path(field: &str) -> JsonPath {
     field.parse().expect("a plain field name is a JSON path")
 }
 
-/// Only points of these collections, and of these documents if the filter names any. Not for a void filter.
+/// Only points of these collections, and of these documents if the filter names any. Not for a void
+/// filter.
 fn must(collections: &[CollectionId], filter: &Filter) -> EdgeFilter {
     let any = |field, ids: Vec<String>| {
-        let any = MatchAny {
-            any: AnyVariants::Strings(ids.into_iter().collect()),
-        };
+        let any = MatchAny { any: AnyVariants::Strings(ids.into_iter().collect()) };
         Condition::Field(FieldCondition::new_match(path(field), Match::Any(any)))
     };
-    let collection = any(
-        "collection",
-        collections.iter().map(ToString::to_string).collect(),
-    );
-    let document = filter
-        .documents
-        .as_ref()
-        .map(|ids| any("document", ids.iter().map(ToString::to_string).collect()));
-    EdgeFilter {
-        must: Some(std::iter::once(collection).chain(document).collect()),
-        ..EdgeFilter::new()
-    }
+    let collection = any("collection", collections.iter().map(ToString::to_string).collect());
+    let document = filter.documents.as_ref().map(|ids| any("document", ids.iter().map(ToString::to_string).collect()));
+    EdgeFilter { must: Some(std::iter::once(collection).chain(document).collect()), ..EdgeFilter::new() }
 }
 
 fn near(dense: &[f32], candidates: usize, filter: EdgeFilter) -> QueryRequest {
     // Twice the candidates keeps the graph's answer close to the exact one also under a filter.
-    let params = SearchParams {
-        hnsw_ef: Some(candidates.max(64) * 2),
-        ..SearchParams::default()
-    };
-    branch(
-        VectorInternal::Dense(dense.to_vec()),
-        DENSE,
-        candidates,
-        filter,
-        params,
-    )
+    let params = SearchParams { hnsw_ef: Some(candidates.max(64) * 2), ..SearchParams::default() };
+    branch(VectorInternal::Dense(dense.to_vec()), DENSE, candidates, filter, params)
 }
 
-fn alike(
-    sparse: &SparseVector,
-    candidates: usize,
-    filter: EdgeFilter,
-    corpus: EdgeFilter,
-) -> QueryRequest {
+fn alike(sparse: &SparseVector, candidates: usize, filter: EdgeFilter, corpus: EdgeFilter) -> QueryRequest {
     let idf = Some(IdfParams::Corpus(IdfCorpusParams { corpus }));
-    let params = SearchParams {
-        idf,
-        ..SearchParams::default()
-    };
+    let params = SearchParams { idf, ..SearchParams::default() };
     let SparseVector { indices, values } = sparse.clone();
     let sparse = qdrant_edge::SparseVector { indices, values };
-    branch(
-        VectorInternal::Sparse(sparse),
-        SPARSE,
-        candidates,
-        filter,
-        params,
-    )
+    branch(VectorInternal::Sparse(sparse), SPARSE, candidates, filter, params)
 }
 
-fn branch(
-    vector: VectorInternal,
-    using: &str,
-    limit: usize,
-    filter: EdgeFilter,
-    params: SearchParams,
-) -> QueryRequest {
+fn branch(vector: VectorInternal, using: &str, limit: usize, filter: EdgeFilter, params: SearchParams) -> QueryRequest {
     QueryRequestBuilder::new(limit)
-        .query(ScoringQuery::Vector(QueryEnum::Nearest(NamedQuery::new(
-            vector, using,
-        ))))
+        .query(ScoringQuery::Vector(QueryEnum::Nearest(NamedQuery::new(vector, using))))
         .filter(filter)
         .params(params)
         .with_payload(WithPayloadInterface::Bool(true))
@@ -441,26 +349,17 @@ fn stored(point: Point) -> Result<PointStruct, OperationError> {
     let mut vectors = NamedVectors::default().add_vector(DENSE, point.dense);
     // Without words there is no vector, so that the point does not count among those with words.
     if !point.sparse.indices.is_empty() {
-        vectors = vectors.add_vector(
-            SPARSE,
-            Vector::new_sparse(point.sparse.indices, point.sparse.values)?,
-        );
+        vectors = vectors.add_vector(SPARSE, Vector::new_sparse(point.sparse.indices, point.sparse.values)?);
     }
     Ok(PointStruct::new(PointId::Uuid(point.id), vectors, payload))
 }
 
 fn candidate(point: &ScoredPoint) -> Option<Candidate> {
     let payload = point.payload.as_ref().map(|payload| payload.0.clone());
-    Some(Candidate {
-        point: point_ref(&point.id, payload)?,
-        score: point.score,
-    })
+    Some(Candidate { point: point_ref(&point.id, payload)?, score: point.score })
 }
 
-fn point_ref(
-    id: &PointId,
-    payload: Option<serde_json::Map<String, serde_json::Value>>,
-) -> Option<PointRef> {
+fn point_ref(id: &PointId, payload: Option<serde_json::Map<String, serde_json::Value>>) -> Option<PointRef> {
     let PointId::Uuid(id) = *id else { return None };
     let payload: Payload = serde_json::from_value(serde_json::Value::Object(payload?)).ok()?;
     Some(payload.at(id))

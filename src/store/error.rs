@@ -70,47 +70,38 @@ impl StoreError {
     /// What the reader can do about it, for a line of its own.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Unreachable { .. } => Some(
-                "check that the Qdrant server runs and that the address, port (gRPC, 6334) and API key are right",
-            ),
-            Self::WrongSchema { .. } => Some(
-                "the index can be rebuilt from the library: run `premise reindex`, or put the former model back",
-            ),
+            Self::Unreachable { .. } => {
+                Some("check that the Qdrant server runs and that the address, port (gRPC, 6334) and API key are right")
+            }
+            Self::WrongSchema { .. } => {
+                Some("the index can be rebuilt from the library: run `premise reindex`, or put the former model back")
+            }
             Self::InUse { .. } => Some("stop the other process, or reach it over its address"),
-            Self::DiskFull { .. } => Some(
-                "free some space, then run the same command again: it goes on where it stopped",
-            ),
+            Self::DiskFull { .. } => {
+                Some("free some space, then run the same command again: it goes on where it stopped")
+            }
             Self::BadVector { .. } | Self::Other { .. } => None,
         }
     }
 
-    /// Sorts what a backend said into [`StoreError::DiskFull`] and [`StoreError::Other`]: neither Qdrant keeps the
-    /// kind of an I/O error, so its words decide.
+    /// Sorts what a backend said into [`StoreError::DiskFull`] and [`StoreError::Other`]: neither
+    /// Qdrant keeps the kind of an I/O error, so its words decide.
     pub(super) fn of(doing: &'static str, store: String, source: impl Into<BoxError>) -> Self {
         let source = source.into();
         if says_disk_full(&source.to_string()) {
             Self::DiskFull { doing, store }
         } else {
-            Self::Other {
-                doing,
-                store,
-                source,
-            }
+            Self::Other { doing, store, source }
         }
     }
 }
 
-/// `ENOSPC` (28) and `EDQUOT` (122) as Rust prints them, and the wording of Qdrant's own checks.
+/// `ENOSPC` (28), `EDQUOT` (122) and `ErrorKind::StorageFull` as Rust prints them, and the wording
+/// of Qdrant's own checks.
 fn says_disk_full(message: &str) -> bool {
-    [
-        "os error 28",
-        "os error 122",
-        "No space left",
-        "isk is full",
-        "available disk space",
-    ]
-    .iter()
-    .any(|sign| message.contains(sign))
+    const SIGNS: [&str; 5] =
+        ["os error 28", "os error 122", "no storage space", "No space left", "available disk space"];
+    SIGNS.iter().any(|sign| message.contains(sign))
 }
 
 #[cfg(test)]
@@ -120,10 +111,12 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_from_other_errors() {
         let sorted = |message: &str| StoreError::of("write points", "the index".into(), message);
-        assert!(matches!(
-            sorted("Service runtime error: IO Error: No space left on device (os error 28)"),
-            StoreError::DiskFull { .. }
-        ));
+        let ours = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        for full in
+            ["Service runtime error: IO Error: No space left on device (os error 28)", &format!("IO Error: {ours}")]
+        {
+            assert!(matches!(sorted(full), StoreError::DiskFull { .. }), "{full}");
+        }
         let other = sorted("Service runtime error: IO Error: Input/output error (os error 5)");
         assert_eq!(other.to_string(), "cannot write points in the index");
     }

@@ -1,5 +1,6 @@
-//! Where passages are found: the one seam to the vector index, and the types that cross it.
-//! Every read names the collections that its caller may see; nothing outside them can show in a hit, a count or a score.
+//! Where passages are found: the one seam to the vector index, and the types that cross it. Every
+//! read names the collections that its caller may see; nothing outside them can show in a hit, a
+//! count or a score.
 
 pub mod edge;
 mod error;
@@ -18,24 +19,27 @@ pub use fuse::{Candidate, RRF_K, fuse_rrf};
 /// A vector index. It can always be rebuilt from the database, so it holds no text.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Creates what the index needs (vectors, payload indexes) where it is missing; refuses an index of another shape.
+    /// Creates what the index needs (vectors, payload indexes) where it is missing; refuses an
+    /// index of another shape.
     async fn ensure_schema(&self) -> Result<()>;
 
-    /// Writes points; one with the id of an older point takes its place. All points are checked before the first is
-    /// written. Found by queries on return, but only sure to outlive a crash after [`Store::flush`].
+    /// Writes points; one with the id of an older point takes its place. All points are checked
+    /// before the first is written. Found by queries on return, but only sure to outlive a crash
+    /// after [`Store::flush`].
     async fn upsert(&self, points: Vec<Point>) -> Result<()>;
 
     /// Makes all writes that returned before this call durable. One flush may cover many upserts.
     async fn flush(&self) -> Result<()>;
 
-    /// Removes the points of one collection that the filter leaves: with [`Filter::default`] all of them.
+    /// Removes the points of one collection that the filter leaves: with [`Filter::default`] all of
+    /// them.
     async fn delete(&self, collection: CollectionId, filter: Filter) -> Result<()>;
 
     /// Searches by meaning and by words, and merges the two rankings by [`fuse_rrf`]. Best first.
     async fn hybrid(&self, scope: &Scope, query: HybridQuery) -> Result<Vec<Hit>>;
 
-    /// Lists points by ascending id, at most `limit` after the point `after`. The second value is the `after` of the
-    /// next page, and `None` when this was the last.
+    /// Lists points by ascending id, at most `limit` after the point `after`. The second value is
+    /// the `after` of the next page, and `None` when this was the last.
     async fn scroll(
         &self,
         scope: &Scope,
@@ -50,12 +54,12 @@ pub trait Store: Send + Sync + 'static {
     /// How many points each document has, exactly. Documents without points are absent.
     async fn count_by_document(&self, scope: &Scope) -> Result<HashMap<DocumentId, u64>>;
 
-    /// All collections that have points, readable by the caller or not. Only for maintenance, to find orphans: its
-    /// result must never reach a person.
+    /// All collections that have points, readable by the caller or not. Only for maintenance, to
+    /// find orphans: its result must never reach a person.
     async fn maintenance_collections(&self) -> Result<Vec<CollectionId>>;
 
-    /// Builds the graphs that keep large collections fast, and reclaims deleted space. Call it after a sync: it can
-    /// take minutes, and people can search meanwhile.
+    /// Builds the graphs that keep large collections fast, and reclaims deleted space. Call it
+    /// after a sync: it can take minutes, and people can search meanwhile.
     async fn maintain(&self) -> Result<()>;
 
     /// What and where this is, in a few words for people.
@@ -94,7 +98,8 @@ id! {
     DocumentId
 }
 
-/// The collections that a caller may read: never empty, so that a forgotten right cannot mean "all".
+/// The collections that a caller may read: never empty, so that a forgotten right cannot mean
+/// "all".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Vec<CollectionId>);
 
@@ -128,9 +133,7 @@ pub struct Filter {
 impl Filter {
     /// Only these documents.
     pub fn documents(documents: impl IntoIterator<Item = DocumentId>) -> Self {
-        Self {
-            documents: Some(documents.into_iter().collect()),
-        }
+        Self { documents: Some(documents.into_iter().collect()) }
     }
 
     /// Whether the filter can let nothing through.
@@ -193,9 +196,11 @@ pub struct HybridQuery {
     pub dense: Option<Vec<f32>>,
     /// The question's words; `None` searches by meaning only.
     pub sparse: Option<SparseVector>,
-    /// Narrows the search. The rarity of words is still that of the whole scope, so scores do not shift with it.
+    /// Narrows the search. The rarity of words is still that of the whole scope, so scores do not
+    /// shift with it.
     pub filter: Filter,
-    /// How many hits of each ranking are merged. Default 100: more finds hits that both rank low, and costs time.
+    /// How many hits of each ranking are merged. Default 100: more finds hits that both rank low,
+    /// and costs time.
     pub candidates: usize,
     /// How many hits are given. Default 10.
     pub limit: usize,
@@ -203,13 +208,7 @@ pub struct HybridQuery {
 
 impl Default for HybridQuery {
     fn default() -> Self {
-        Self {
-            dense: None,
-            sparse: None,
-            filter: Filter::default(),
-            candidates: 100,
-            limit: 10,
-        }
+        Self { dense: None, sparse: None, filter: Filter::default(), candidates: 100, limit: 10 }
     }
 }
 
@@ -236,7 +235,8 @@ pub struct Hit {
     pub sparse_rank: Option<u32>,
 }
 
-/// What a point carries besides its vectors: the payload of both Qdrant backends, under these names.
+/// What a point carries besides its vectors: the payload of both Qdrant backends, under these
+/// names.
 #[derive(Serialize, Deserialize)]
 struct Payload {
     collection: CollectionId,
@@ -248,49 +248,20 @@ struct Payload {
 
 impl Payload {
     fn of(point: &Point) -> Self {
-        let Point {
-            collection,
-            document,
-            chunk,
-            page_start,
-            page_end,
-            ..
-        } = *point;
-        Self {
-            collection,
-            document,
-            chunk,
-            page_start,
-            page_end,
-        }
+        let Point { collection, document, chunk, page_start, page_end, .. } = *point;
+        Self { collection, document, chunk, page_start, page_end }
     }
 
     fn at(self, id: Uuid) -> PointRef {
-        let Self {
-            collection,
-            document,
-            chunk,
-            page_start,
-            page_end,
-        } = self;
-        PointRef {
-            id,
-            collection,
-            document,
-            chunk,
-            page_start,
-            page_end,
-        }
+        let Self { collection, document, chunk, page_start, page_end } = self;
+        PointRef { id, collection, document, chunk, page_start, page_end }
     }
 }
 
 /// Refuses what an index would take and never find again, or would find always.
 fn check_points(points: &[Point], dim: usize) -> Result<()> {
     for point in points {
-        let bad = |problem| StoreError::BadVector {
-            of: format!("point {}", point.id),
-            problem,
-        };
+        let bad = |problem| StoreError::BadVector { of: format!("point {}", point.id), problem };
         check_dense(&point.dense, dim).map_err(bad)?;
         check_sparse(&point.sparse).map_err(bad)?;
     }
@@ -299,10 +270,7 @@ fn check_points(points: &[Point], dim: usize) -> Result<()> {
 
 /// The branches of a query that can find something; refuses a malformed one.
 fn check_query(query: &HybridQuery, dim: usize) -> Result<(Option<&[f32]>, Option<&SparseVector>)> {
-    let bad = |problem| StoreError::BadVector {
-        of: "the question".into(),
-        problem,
-    };
+    let bad = |problem| StoreError::BadVector { of: "the question".into(), problem };
     if let Some(dense) = &query.dense {
         check_dense(dense, dim).map_err(bad)?;
     }
@@ -312,21 +280,12 @@ fn check_query(query: &HybridQuery, dim: usize) -> Result<(Option<&[f32]>, Optio
     if query.filter.is_void() || query.limit == 0 || query.candidates == 0 {
         return Ok((None, None));
     }
-    Ok((
-        query.dense.as_deref(),
-        query
-            .sparse
-            .as_ref()
-            .filter(|sparse| !sparse.indices.is_empty()),
-    ))
+    Ok((query.dense.as_deref(), query.sparse.as_ref().filter(|sparse| !sparse.indices.is_empty())))
 }
 
 fn check_dense(dense: &[f32], dim: usize) -> Result<(), String> {
     if dense.len() != dim {
-        return Err(format!(
-            "it has {} dimensions, the index has {dim}",
-            dense.len()
-        ));
+        return Err(format!("it has {} dimensions, the index has {dim}", dense.len()));
     }
     let square: f32 = dense.iter().map(|x| x * x).sum();
     if !square.is_finite() {
@@ -345,11 +304,7 @@ fn check_sparse(sparse: &SparseVector) -> Result<(), String> {
     if !sparse.indices.is_sorted_by(|a, b| a < b) {
         return Err("its terms are not ascending".into());
     }
-    if !sparse
-        .values
-        .iter()
-        .all(|value| value.is_finite() && *value > 0.0)
-    {
+    if !sparse.values.iter().all(|value| value.is_finite() && *value > 0.0) {
         return Err("it holds a term weight that is not above zero".into());
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! A Qdrant server, reached over gRPC: for an index that several processes share. The only file that knows its client.
+//! A Qdrant server, reached over gRPC: for an index that several processes share. The only file
+//! that knows its client.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,20 +8,18 @@ use qdrant_client::qdrant::facet_value::Variant;
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::vectors_config::Config;
 use qdrant_client::qdrant::{
-    CollectionInfo, Condition, CountPointsBuilder, CreateCollectionBuilder,
-    CreateFieldIndexCollectionBuilder, DeletePointsBuilder, Distance, FacetCountsBuilder,
-    FieldType, Filter as ServerFilter, IdfParamsBuilder, KeywordIndexParamsBuilder, Modifier,
-    NamedVectors, PointId, PointStruct, QueryBatchPointsBuilder, QueryPoints, QueryPointsBuilder,
-    ScrollPointsBuilder, SearchParamsBuilder, SparseVectorParamsBuilder,
-    SparseVectorsConfigBuilder, UpsertPointsBuilder, Value, Vector, VectorParamsBuilder,
-    VectorsConfigBuilder,
+    CollectionInfo, Condition, CountPointsBuilder, CreateCollectionBuilder, CreateFieldIndexCollectionBuilder,
+    DeletePointsBuilder, Distance, FacetCountsBuilder, FieldType, Filter as ServerFilter, IdfParamsBuilder,
+    KeywordIndexParamsBuilder, Modifier, NamedVectors, PointId, PointStruct, QueryBatchPointsBuilder, QueryPoints,
+    QueryPointsBuilder, ScrollPointsBuilder, SearchParamsBuilder, SparseVectorParamsBuilder,
+    SparseVectorsConfigBuilder, UpsertPointsBuilder, Value, Vector, VectorParamsBuilder, VectorsConfigBuilder,
 };
 use qdrant_client::{Qdrant, QdrantError};
 use uuid::Uuid;
 
 use super::{
-    Candidate, CollectionId, DocumentId, Filter, Hit, HybridQuery, Payload, Point, PointRef,
-    Result, Scope, SparseVector, Store, StoreError, check_points, check_query, fuse_rrf,
+    Candidate, CollectionId, DocumentId, Filter, Hit, HybridQuery, Payload, Point, PointRef, Result, Scope,
+    SparseVector, Store, StoreError, check_points, check_query, fuse_rrf,
 };
 
 const DENSE: &str = "dense";
@@ -33,64 +32,45 @@ const BATCH: usize = 500;
 pub struct ServerStore {
     client: Qdrant,
     url: String,
-    /// The server's collection. One holds all of ours: a collection of ours is a payload field in it.
+    /// The server's collection. One holds all of ours: a collection of ours is a payload field in
+    /// it.
     qdrant_collection: String,
     dim: usize,
 }
 
 impl ServerStore {
-    /// A store at `url` (`http://host:6334`, the gRPC port), in the server's collection of the given name, for vectors
-    /// of `dim` dimensions. Connects at the first call, so a wrong address shows at [`Store::ensure_schema`].
-    pub fn connect(
-        url: &str,
-        api_key: Option<&str>,
-        qdrant_collection: &str,
-        dim: usize,
-    ) -> Result<Self> {
+    /// A store at `url` (`http://host:6334`, the gRPC port), in the server's collection of the
+    /// given name, for vectors of `dim` dimensions. Connects at the first call, so a wrong address
+    /// shows at [`Store::ensure_schema`].
+    pub fn connect(url: &str, api_key: Option<&str>, qdrant_collection: &str, dim: usize) -> Result<Self> {
         let client = Qdrant::from_url(url)
             .api_key(api_key)
             .connect_timeout(Duration::from_secs(5))
             // Deletes and exact counts over millions of points take seconds.
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             // That check prints to stdout; ours is in `ensure_schema`.
             .skip_compatibility_check()
             .build()
-            .map_err(|error| {
-                StoreError::of("connect", format!("the Qdrant server at {url}"), error)
-            })?;
-        Ok(Self {
-            client,
-            url: url.to_owned(),
-            qdrant_collection: qdrant_collection.to_owned(),
-            dim,
-        })
+            .map_err(|error| StoreError::of("connect", format!("the Qdrant server at {url}"), error))?;
+        Ok(Self { client, url: url.to_owned(), qdrant_collection: qdrant_collection.to_owned(), dim })
     }
 
-    /// Deletes the whole server collection, of all of ours: for an index that was built beside another and lost.
+    /// Deletes the whole server collection, of all of ours: for an index that was built beside
+    /// another and lost.
     pub async fn drop_qdrant_collection(&self) -> Result<()> {
-        self.client
-            .delete_collection(&*self.qdrant_collection)
-            .await
-            .map_err(self.failed("delete the index"))?;
+        self.client.delete_collection(&*self.qdrant_collection).await.map_err(self.failed("delete the index"))?;
         Ok(())
     }
 
     fn name(&self) -> String {
-        format!(
-            "the Qdrant server at {}, collection {}",
-            self.url, self.qdrant_collection
-        )
+        format!("the Qdrant server at {}, collection {}", self.url, self.qdrant_collection)
     }
 
     fn failed(&self, doing: &'static str) -> impl Fn(QdrantError) -> StoreError {
         move |error| {
             let store = self.name();
             if is_unreachable(&error) {
-                StoreError::Unreachable {
-                    doing,
-                    store,
-                    source: error.into(),
-                }
+                StoreError::Unreachable { doing, store, source: error.into() }
             } else {
                 StoreError::of(doing, store, error)
             }
@@ -102,58 +82,38 @@ impl ServerStore {
     }
 
     fn wrong(&self, found: String, expected: String) -> StoreError {
-        StoreError::WrongSchema {
-            store: self.name(),
-            found,
-            expected,
-        }
+        StoreError::WrongSchema { store: self.name(), found, expected }
     }
 
     async fn check_version(&self) -> Result<()> {
-        let version = self
-            .client
-            .health_check()
-            .await
-            .map_err(self.failed("ask for the version"))?
-            .version;
+        let version = self.client.health_check().await.map_err(self.failed("ask for the version"))?.version;
         if idf_respects_corpus(&version) {
             return Ok(());
         }
-        let expected =
-            "1.19 or later: before, the rarity of a word leaks between collections".to_owned();
+        let expected = "1.19 or later: before, the rarity of a word leaks between collections".to_owned();
         Err(self.wrong(format!("version {version}"), expected))
     }
 
     async fn create(&self) -> Result<()> {
         let mut dense = VectorsConfigBuilder::default();
-        dense.add_named_vector_params(
-            DENSE,
-            VectorParamsBuilder::new(self.dim as u64, Distance::Cosine),
-        );
+        dense.add_named_vector_params(DENSE, VectorParamsBuilder::new(self.dim as u64, Distance::Cosine));
         let mut sparse = SparseVectorsConfigBuilder::default();
-        sparse.add_named_vector_params(
-            SPARSE,
-            SparseVectorParamsBuilder::default().modifier(Modifier::Idf),
-        );
+        sparse.add_named_vector_params(SPARSE, SparseVectorParamsBuilder::default().modifier(Modifier::Idf));
         let create = CreateCollectionBuilder::new(&self.qdrant_collection)
             .vectors_config(dense)
             .sparse_vectors_config(sparse)
-            // The rarity of words is counted by shard, so with more than one a score would depend on the others.
+            // The rarity of words is counted by shard, so with more than one a score would depend
+            // on the others.
             .shard_number(1);
-        self.client
-            .create_collection(create)
-            .await
-            .map_err(self.failed("create the index"))?;
+        self.client.create_collection(create).await.map_err(self.failed("create the index"))?;
         Ok(())
     }
 
     fn check_schema(&self, info: CollectionInfo) -> Result<()> {
         let params = info.config.and_then(|config| config.params);
-        let size = params.as_ref().and_then(|params| {
-            match params.vectors_config.as_ref()?.config.as_ref()? {
-                Config::ParamsMap(vectors) => vectors.map.get(DENSE).map(|vector| vector.size),
-                Config::Params(_) => None,
-            }
+        let size = params.as_ref().and_then(|params| match params.vectors_config.as_ref()?.config.as_ref()? {
+            Config::ParamsMap(vectors) => vectors.map.get(DENSE).map(|vector| vector.size),
+            Config::Params(_) => None,
         });
         let idf = params
             .and_then(|params| params.sparse_vectors_config)
@@ -167,32 +127,17 @@ impl ServerStore {
         Err(self.wrong(found, format!("vectors of {} dimensions", self.dim)))
     }
 
-    async fn facet(
-        &self,
-        doing: &'static str,
-        field: &str,
-        filter: Option<ServerFilter>,
-    ) -> Result<Vec<(Uuid, u64)>> {
-        let mut request = FacetCountsBuilder::new(&self.qdrant_collection, field)
-            .limit(FACET_LIMIT)
-            .exact(true);
+    async fn facet(&self, doing: &'static str, field: &str, filter: Option<ServerFilter>) -> Result<Vec<(Uuid, u64)>> {
+        let mut request = FacetCountsBuilder::new(&self.qdrant_collection, field).limit(FACET_LIMIT).exact(true);
         if let Some(filter) = filter {
             request = request.filter(filter);
         }
-        let hits = self
-            .client
-            .facet(request)
-            .await
-            .map_err(self.failed(doing))?
-            .hits;
+        let hits = self.client.facet(request).await.map_err(self.failed(doing))?.hits;
         let id = |value| match value {
             Some(Variant::StringValue(id)) => Uuid::parse_str(&id).ok(),
             _ => None,
         };
-        Ok(hits
-            .into_iter()
-            .filter_map(|hit| Some((id(hit.value?.variant)?, hit.count)))
-            .collect())
+        Ok(hits.into_iter().filter_map(|hit| Some((id(hit.value?.variant)?, hit.count))).collect())
     }
 }
 
@@ -203,31 +148,18 @@ const FACET_LIMIT: u64 = 10_000_000;
 impl Store for ServerStore {
     async fn ensure_schema(&self) -> Result<()> {
         self.check_version().await?;
-        let exists = self
-            .client
-            .collection_exists(&*self.qdrant_collection)
-            .await;
+        let exists = self.client.collection_exists(&*self.qdrant_collection).await;
         if !exists.map_err(self.failed("look for the index"))? {
             self.create().await?;
         }
-        let info = self
-            .client
-            .collection_info(&*self.qdrant_collection)
-            .await
-            .map_err(self.failed("read the schema"))?;
+        let info =
+            self.client.collection_info(&*self.qdrant_collection).await.map_err(self.failed("read the schema"))?;
         self.check_schema(info.result.unwrap_or_default())?;
         for (field, is_tenant) in [("collection", true), ("document", false)] {
-            let index = CreateFieldIndexCollectionBuilder::new(
-                &self.qdrant_collection,
-                field,
-                FieldType::Keyword,
-            )
-            .field_index_params(KeywordIndexParamsBuilder::default().is_tenant(is_tenant))
-            .wait(true);
-            self.client
-                .create_field_index(index)
-                .await
-                .map_err(self.failed("index the fields of points"))?;
+            let index = CreateFieldIndexCollectionBuilder::new(&self.qdrant_collection, field, FieldType::Keyword)
+                .field_index_params(KeywordIndexParamsBuilder::default().is_tenant(is_tenant))
+                .wait(true);
+            self.client.create_field_index(index).await.map_err(self.failed("index the fields of points"))?;
         }
         Ok(())
     }
@@ -242,10 +174,7 @@ impl Store for ServerStore {
                 return Ok(());
             }
             let request = UpsertPointsBuilder::new(&self.qdrant_collection, batch).wait(true);
-            self.client
-                .upsert_points(request)
-                .await
-                .map_err(self.failed("write points"))?;
+            self.client.upsert_points(request).await.map_err(self.failed("write points"))?;
         }
     }
 
@@ -258,13 +187,8 @@ impl Store for ServerStore {
         if filter.is_void() {
             return Ok(());
         }
-        let request = DeletePointsBuilder::new(&self.qdrant_collection)
-            .points(must(&[collection], &filter))
-            .wait(true);
-        self.client
-            .delete_points(request)
-            .await
-            .map_err(self.failed("delete points"))?;
+        let request = DeletePointsBuilder::new(&self.qdrant_collection).points(must(&[collection], &filter)).wait(true);
+        self.client.delete_points(request).await.map_err(self.failed("delete points"))?;
         Ok(())
     }
 
@@ -279,29 +203,12 @@ impl Store for ServerStore {
             return Ok(Vec::new());
         }
         let batch = QueryBatchPointsBuilder::new(&self.qdrant_collection, queries);
-        let mut found = self
-            .client
-            .query_batch(batch)
-            .await
-            .map_err(self.failed(DOING))?
-            .result
-            .into_iter();
+        let mut found = self.client.query_batch(batch).await.map_err(self.failed(DOING))?.result.into_iter();
         let mut next = |searched: bool| -> Result<Vec<Candidate>> {
-            let points = if searched { found.next() } else { None }
-                .map(|batch| batch.result)
-                .into_iter()
-                .flatten();
-            let candidate = |id, payload, score| {
-                Some(Candidate {
-                    point: point_ref(id, payload)?,
-                    score,
-                })
-            };
+            let points = if searched { found.next() } else { None }.map(|batch| batch.result).into_iter().flatten();
+            let candidate = |id, payload, score| Some(Candidate { point: point_ref(id, payload)?, score });
             points
-                .map(|point| {
-                    candidate(point.id, point.payload, point.score)
-                        .ok_or_else(|| self.unreadable(DOING))
-                })
+                .map(|point| candidate(point.id, point.payload, point.score).ok_or_else(|| self.unreadable(DOING)))
                 .collect()
         };
         Ok(fuse_rrf(next(branches.0)?, next(branches.1)?, query.limit))
@@ -327,11 +234,7 @@ impl Store for ServerStore {
         if let Some(start) = start.flatten() {
             request = request.offset(id(Uuid::from_u128(start)));
         }
-        let page = self
-            .client
-            .scroll(request)
-            .await
-            .map_err(self.failed(DOING))?;
+        let page = self.client.scroll(request).await.map_err(self.failed(DOING))?;
         let points = page
             .result
             .into_iter()
@@ -345,32 +248,20 @@ impl Store for ServerStore {
         if filter.is_void() {
             return Ok(0);
         }
-        let request = CountPointsBuilder::new(&self.qdrant_collection)
-            .filter(must(scope.collections(), filter))
-            .exact(true);
-        let count = self
-            .client
-            .count(request)
-            .await
-            .map_err(self.failed("count points"))?;
+        let request =
+            CountPointsBuilder::new(&self.qdrant_collection).filter(must(scope.collections(), filter)).exact(true);
+        let count = self.client.count(request).await.map_err(self.failed("count points"))?;
         Ok(count.result.map_or(0, |result| result.count))
     }
 
     async fn count_by_document(&self, scope: &Scope) -> Result<HashMap<DocumentId, u64>> {
         let filter = must(scope.collections(), &Filter::default());
-        let facets = self
-            .facet("count the points of documents", "document", Some(filter))
-            .await?;
-        Ok(facets
-            .into_iter()
-            .map(|(id, count)| (DocumentId(id), count))
-            .collect())
+        let facets = self.facet("count the points of documents", "document", Some(filter)).await?;
+        Ok(facets.into_iter().map(|(id, count)| (DocumentId(id), count)).collect())
     }
 
     async fn maintenance_collections(&self) -> Result<Vec<CollectionId>> {
-        let facets = self
-            .facet("list the collections", "collection", None)
-            .await?;
+        let facets = self.facet("list the collections", "collection", None).await?;
         Ok(facets.into_iter().map(|(id, _)| CollectionId(id)).collect())
     }
 
@@ -388,21 +279,13 @@ impl ServerStore {
     fn near(&self, dense: &[f32], scope: &Scope, query: &HybridQuery) -> QueryPoints {
         // Twice the candidates keeps the graph's answer close to the exact one also under a filter.
         let params = SearchParamsBuilder::default().hnsw_ef(query.candidates.max(64) as u64 * 2);
-        self.branch(scope, query)
-            .query(dense.to_vec())
-            .using(DENSE)
-            .params(params)
-            .build()
+        self.branch(scope, query).query(dense.to_vec()).using(DENSE).params(params).build()
     }
 
     fn alike(&self, sparse: &SparseVector, scope: &Scope, query: &HybridQuery) -> QueryPoints {
         let corpus = must(scope.collections(), &Filter::default());
         let params = SearchParamsBuilder::default().idf(IdfParamsBuilder::new().corpus(corpus));
-        self.branch(scope, query)
-            .query(pairs(sparse))
-            .using(SPARSE)
-            .params(params)
-            .build()
+        self.branch(scope, query).query(pairs(sparse)).using(SPARSE).params(params).build()
     }
 
     fn branch(&self, scope: &Scope, query: &HybridQuery) -> QueryPointsBuilder {
@@ -413,8 +296,8 @@ impl ServerStore {
     }
 }
 
-/// No answer in time (`DEADLINE_EXCEEDED`, 4), no connection (`UNAVAILABLE`, 14), one that broke, or one that the
-/// client could not make (which it calls internal).
+/// No answer in time (`DEADLINE_EXCEEDED`, 4), no connection (`UNAVAILABLE`, 14), one that broke,
+/// or one that the client could not make (which it calls internal).
 fn is_unreachable(error: &QdrantError) -> bool {
     match error {
         QdrantError::ResponseError { status } => {
@@ -435,17 +318,12 @@ fn idf_respects_corpus(version: &str) -> bool {
     version >= (Some(1), Some(19))
 }
 
-/// Only points of these collections, and of these documents if the filter names any. Not for a void filter.
+/// Only points of these collections, and of these documents if the filter names any. Not for a void
+/// filter.
 fn must(collections: &[CollectionId], filter: &Filter) -> ServerFilter {
     let any = |field, ids: Vec<String>| Condition::matches(field, ids);
-    let collection = any(
-        "collection",
-        collections.iter().map(ToString::to_string).collect(),
-    );
-    let document = filter
-        .documents
-        .as_ref()
-        .map(|ids| any("document", ids.iter().map(ToString::to_string).collect()));
+    let collection = any("collection", collections.iter().map(ToString::to_string).collect());
+    let document = filter.documents.as_ref().map(|ids| any("document", ids.iter().map(ToString::to_string).collect()));
     ServerFilter::must(std::iter::once(collection).chain(document))
 }
 
@@ -461,12 +339,7 @@ fn stored(point: Point) -> PointStruct {
 }
 
 fn pairs(sparse: &SparseVector) -> Vec<(u32, f32)> {
-    sparse
-        .indices
-        .iter()
-        .copied()
-        .zip(sparse.values.iter().copied())
-        .collect()
+    sparse.indices.iter().copied().zip(sparse.values.iter().copied()).collect()
 }
 
 fn id(id: Uuid) -> PointId {
@@ -487,13 +360,9 @@ mod tests {
 
     #[test]
     fn a_server_whose_scores_leak_between_collections_is_told_by_its_version() {
-        for (version, respects) in [
-            ("1.18.3", false),
-            ("1.19.0", true),
-            ("1.20.1-dev", true),
-            ("2.0.0", true),
-            ("", false),
-        ] {
+        for (version, respects) in
+            [("1.18.3", false), ("1.19.0", true), ("1.20.1-dev", true), ("2.0.0", true), ("", false)]
+        {
             assert_eq!(idf_respects_corpus(version), respects, "{version}");
         }
     }

@@ -52,9 +52,7 @@ pub(super) fn parse(bytes: &[u8]) -> CMap {
                 at = end.map_or(bytes.len(), |length| at + length);
             }
             byte if byte.is_ascii_alphabetic() => {
-                let end = bytes[at..]
-                    .iter()
-                    .position(|byte| !byte.is_ascii_alphanumeric());
+                let end = bytes[at..].iter().position(|byte| !byte.is_ascii_alphanumeric());
                 let end = end.map_or(bytes.len(), |length| at + length);
                 section(&mut cmap, &bytes[at..end], &mut tokens);
                 at = end;
@@ -95,9 +93,7 @@ fn section(cmap: &mut CMap, operator: &[u8], tokens: &mut Vec<Token>) {
 impl CMap {
     fn insert(&mut self, code: u32, utf16: &[u8]) {
         let text = utf16_text(utf16);
-        let readable = text
-            .chars()
-            .any(|character| character != '\0' && character != '\u{fffd}');
+        let readable = text.chars().any(|character| character != '\0' && character != '\u{fffd}');
         if readable && self.text.len() < MAX_ENTRIES {
             self.text.insert(code, text.into());
         }
@@ -124,35 +120,23 @@ impl CMap {
 }
 
 fn parse_hex(digits: &[u8]) -> Vec<u8> {
-    let mut nibbles: Vec<u8> = digits
-        .iter()
-        .filter_map(|&byte| char::from(byte).to_digit(16))
-        .map(|digit| digit as u8)
-        .collect();
+    let mut nibbles: Vec<u8> =
+        digits.iter().filter_map(|&byte| char::from(byte).to_digit(16)).map(|digit| digit as u8).collect();
     if nibbles.len() % 2 == 1 {
         nibbles.push(0);
     }
-    nibbles
-        .chunks_exact(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    nibbles.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn code_of(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .take(4)
-        .fold(0, |code, &byte| code << 8 | u32::from(byte))
+    bytes.iter().take(4).fold(0, |code, &byte| code << 8 | u32::from(byte))
 }
 
 fn utf16_text(bytes: &[u8]) -> String {
     if let [latin] = bytes {
         return char::from(*latin).to_string();
     }
-    let units: Vec<u16> = bytes
-        .chunks_exact(2)
-        .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-        .collect();
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
     String::from_utf16_lossy(&units)
 }
 
@@ -180,32 +164,16 @@ mod tests {
         check("1 beginbfchar <0041> <0061> endbfchar", 0x41, Some("a"));
         check("beginbfchar <03> <00660069> endbfchar", 3, Some("fi"));
         check("beginbfrange <01> <05> <0041> endbfrange", 5, Some("E"));
-        check(
-            "beginbfrange <01><02> [<0041> <0058>] endbfrange",
-            2,
-            Some("X"),
-        );
-        check(
-            "beginbfrange <01> <03> <00FF> endbfrange",
-            2,
-            Some("\u{100}"),
-        );
+        check("beginbfrange <01><02> [<0041> <0058>] endbfrange", 2, Some("X"));
+        check("beginbfrange <01> <03> <00FF> endbfrange", 2, Some("\u{100}"));
     }
 
     #[test]
     fn broken_tables_give_what_they_can() {
         check("beginbfchar <41> <0061> <42 endbfchar", 0x41, None);
-        check(
-            "<< /a <01> >> beginbfchar\n<4 1><00 61>endbfchar",
-            0x41,
-            Some("a"),
-        );
+        check("<< /a <01> >> beginbfchar\n<4 1><00 61>endbfchar", 0x41, Some("a"));
         check("beginbfchar <41> <0000> endbfchar", 0x41, None);
-        check(
-            "beginbfrange <00000000> <ffffffff> <0041> endbfrange",
-            1,
-            Some("B"),
-        );
+        check("beginbfrange <00000000> <ffffffff> <0041> endbfrange", 1, Some("B"));
         check("]]]] [ <", 0, None);
     }
 

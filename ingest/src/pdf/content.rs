@@ -57,9 +57,8 @@ pub(super) fn page_glyphs(
 ) -> Result<PageGlyphs, lopdf::Error> {
     let content = document.get_page_content_with_limit(page, limits.max_page_bytes)?;
     let no_resources = Dictionary::new();
-    let resources = inherited(document, page, b"Resources")
-        .and_then(|object| object.as_dict().ok())
-        .unwrap_or(&no_resources);
+    let resources =
+        inherited(document, page, b"Resources").and_then(|object| object.as_dict().ok()).unwrap_or(&no_resources);
     let mut interpreter = Interpreter {
         document,
         fonts,
@@ -191,9 +190,7 @@ impl<'a> Interpreter<'a, '_> {
         };
         for code in bytes.chunks(font.code_bytes) {
             let is_space = *code == [b' '];
-            let code = code
-                .iter()
-                .fold(0, |code, &byte| code << 8 | u32::from(byte));
+            let code = code.iter().fold(0, |code, &byte| code << 8 | u32::from(byte));
             let width = font.width(code) * state.size;
             self.place(font, code, width, state, text);
             let word_spacing = if is_space { state.word_spacing } else { 0.0 };
@@ -233,9 +230,7 @@ impl<'a> Interpreter<'a, '_> {
     }
 
     fn font(&mut self, resources: &'a Dictionary, name: &[u8]) -> Option<Rc<Font>> {
-        let object = dictionary(self.document, resources, b"Font")?
-            .get(name)
-            .ok()?;
+        let object = dictionary(self.document, resources, b"Font")?.get(name).ok()?;
         let load = || {
             let font = follow(self.document, object).as_dict().ok()?;
             Some(Rc::new(Font::load(self.document, font)))
@@ -252,8 +247,8 @@ impl<'a> Interpreter<'a, '_> {
     }
 
     fn draw_object(&mut self, name: &[u8], resources: &'a Dictionary, state: &State, depth: usize) {
-        let object = dictionary(self.document, resources, b"XObject")
-            .and_then(|objects| entry(self.document, objects, name));
+        let object =
+            dictionary(self.document, resources, b"XObject").and_then(|objects| entry(self.document, objects, name));
         let Some(Object::Stream(form)) = object else {
             return;
         };
@@ -264,13 +259,7 @@ impl<'a> Interpreter<'a, '_> {
         self.draw_form(form, resources, state, depth);
     }
 
-    fn draw_form(
-        &mut self,
-        form: &'a lopdf::Stream,
-        resources: &'a Dictionary,
-        state: &State,
-        depth: usize,
-    ) {
+    fn draw_form(&mut self, form: &'a lopdf::Stream, resources: &'a Dictionary, state: &State, depth: usize) {
         if depth >= MAX_FORM_DEPTH || self.form_bytes_left == 0 {
             return;
         }
@@ -307,12 +296,7 @@ impl<'a> Interpreter<'a, '_> {
         }
     }
 
-    fn draw_annotation(
-        &mut self,
-        annotation: &'a Dictionary,
-        resources: &'a Dictionary,
-        state: &State,
-    ) -> Option<()> {
+    fn draw_annotation(&mut self, annotation: &'a Dictionary, resources: &'a Dictionary, state: &State) -> Option<()> {
         let appearances = dictionary(self.document, annotation, b"AP")?;
         let form = match entry(self.document, appearances, b"N")? {
             Object::Stream(form) => form,
@@ -325,20 +309,9 @@ impl<'a> Interpreter<'a, '_> {
         let [x0, y0, x1, y1]: [f64; 4] = numbers(self.document, annotation, b"Rect")?;
         let bbox: [f64; 4] = numbers(self.document, &form.dict, b"BBox")?;
         let matrix = matrix_of(self.document, entry(self.document, &form.dict, b"Matrix"));
-        let corners =
-            [(0, 1), (2, 1), (0, 3), (2, 3)].map(|(x, y)| apply(&matrix, bbox[x], bbox[y]));
-        let least = |axis: usize| {
-            corners
-                .iter()
-                .map(|c| c[axis])
-                .fold(f64::INFINITY, f64::min)
-        };
-        let most = |axis: usize| {
-            corners
-                .iter()
-                .map(|c| c[axis])
-                .fold(f64::NEG_INFINITY, f64::max)
-        };
+        let corners = [(0, 1), (2, 1), (0, 3), (2, 3)].map(|(x, y)| apply(&matrix, bbox[x], bbox[y]));
+        let least = |axis: usize| corners.iter().map(|c| c[axis]).fold(f64::INFINITY, f64::min);
+        let most = |axis: usize| corners.iter().map(|c| c[axis]).fold(f64::NEG_INFINITY, f64::max);
         let scale = |rect: f64, form: f64| if form > 0.0 { rect / form } else { 1.0 };
         let sx = scale((x1 - x0).abs(), most(0) - least(0));
         let sy = scale((y1 - y0).abs(), most(1) - least(1));

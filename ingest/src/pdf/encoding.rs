@@ -9,8 +9,10 @@ use super::objects::{entry, follow, name};
 pub(super) type CodeTable = Vec<Option<Box<str>>>;
 
 /// The Symbol font's own encoding, from code 0x20 and from code 0xa0.
-const SYMBOL_LOW: &str = " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼";
-const SYMBOL_HIGH: &str = "€ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪ 〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭";
+const SYMBOL_LOW: &str =
+    " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼";
+const SYMBOL_HIGH: &str =
+    "€ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪ 〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭";
 
 /// The codes of a simple font, from its `Encoding` entry, its own built-in encoding or its name.
 pub(super) fn simple_table(document: &Document, font: &Dictionary, base_font: &[u8]) -> CodeTable {
@@ -24,8 +26,7 @@ pub(super) fn simple_table(document: &Document, font: &Dictionary, base_font: &[
         Some(base) => named_table(document, base),
         None if base_font.ends_with(b"Symbol") => symbol_table(),
         None if base_font.ends_with(b"ZapfDingbats") => dingbats_table(),
-        None => built_in_table(document, font)
-            .unwrap_or_else(|| named_table(document, b"StandardEncoding")),
+        None => built_in_table(document, font).unwrap_or_else(|| named_table(document, b"StandardEncoding")),
     };
     if let Some(differences) = dictionary
         .and_then(|dictionary| entry(document, dictionary, b"Differences"))
@@ -68,18 +69,13 @@ fn component_text(document: &Document, component: &[u8]) -> Option<String> {
     }
     let component = std::str::from_utf8(component).ok()?;
     let units: Vec<&str> = match (component.strip_prefix("uni"), component.strip_prefix('u')) {
-        (Some(hex), _) if hex.is_ascii() && hex.len() >= 4 && hex.len().is_multiple_of(4) => (0
-            ..hex.len())
-            .step_by(4)
-            .map(|at| &hex[at..at + 4])
-            .collect(),
+        (Some(hex), _) if hex.is_ascii() && hex.len() >= 4 && hex.len().is_multiple_of(4) => {
+            (0..hex.len()).step_by(4).map(|at| &hex[at..at + 4]).collect()
+        }
         (_, Some(hex)) if (4..=6).contains(&hex.len()) => vec![hex],
         _ => return None,
     };
-    units
-        .into_iter()
-        .map(|hex| u32::from_str_radix(hex, 16).ok().and_then(char::from_u32))
-        .collect()
+    units.into_iter().map(|hex| u32::from_str_radix(hex, 16).ok().and_then(char::from_u32)).collect()
 }
 
 /// Looks a name up in lopdf's glyph list, which it shows only through a font's differences.
@@ -131,24 +127,18 @@ fn built_in_table(document: &Document, font: &Dictionary) -> Option<CodeTable> {
     let Object::Stream(program) = entry(document, descriptor, b"FontFile")? else {
         return None;
     };
-    let program = program
-        .get_plain_content_with_limit(MAX_PROGRAM_BYTES)
-        .ok()?;
+    let program = program.get_plain_content_with_limit(MAX_PROGRAM_BYTES).ok()?;
     let clear_end = find(&program, b"eexec").unwrap_or(program.len());
     let clear = &program[..clear_end];
     let encoding = &clear[find(clear, b"/Encoding")?..];
     let mut table: CodeTable = vec![None; 256];
     let mut found = false;
-    let mut tokens = encoding
-        .split(u8::is_ascii_whitespace)
-        .filter(|token| !token.is_empty());
+    let mut tokens = encoding.split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
     while let Some(token) = tokens.next() {
         match token {
             b"dup" => {
                 let code = std::str::from_utf8(tokens.next()?).ok();
-                let slot = code
-                    .and_then(|code| code.parse::<usize>().ok())
-                    .and_then(|code| table.get_mut(code));
+                let slot = code.and_then(|code| code.parse::<usize>().ok()).and_then(|code| table.get_mut(code));
                 let glyph = tokens.next()?.strip_prefix(b"/");
                 if let (Some(slot), Some(glyph)) = (slot, glyph) {
                     *slot = glyph_text(document, glyph);
@@ -163,9 +153,7 @@ fn built_in_table(document: &Document, font: &Dictionary) -> Option<CodeTable> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 fn symbol_table() -> CodeTable {

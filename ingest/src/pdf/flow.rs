@@ -39,11 +39,8 @@ struct Measures {
 impl Measures {
     fn of(lines: &[Line], page_width: f32) -> Self {
         let page_pitch = page_pitch(lines);
-        let mut measures = Self {
-            right: Vec::with_capacity(lines.len()),
-            pitch: Vec::with_capacity(lines.len()),
-            page_width,
-        };
+        let mut measures =
+            Self { right: Vec::with_capacity(lines.len()), pitch: Vec::with_capacity(lines.len()), page_width };
         let mut start = 0;
         while start < lines.len() {
             let mut end = start + 1;
@@ -56,33 +53,15 @@ impl Measures {
         measures
     }
 
-    fn push_block(
-        &mut self,
-        lines: &[Line],
-        block: std::ops::Range<usize>,
-        page_pitch: Option<f32>,
-    ) {
+    fn push_block(&mut self, lines: &[Line], block: std::ops::Range<usize>, page_pitch: Option<f32>) {
         let block_lines = &lines[block];
-        let mut steps: Vec<f32> = block_lines
-            .windows(2)
-            .map(|pair| pair[0].baseline - pair[1].baseline)
-            .collect();
+        let mut steps: Vec<f32> = block_lines.windows(2).map(|pair| pair[0].baseline - pair[1].baseline).collect();
         steps.sort_by(f32::total_cmp);
-        let edge = block_lines
-            .iter()
-            .map(|line| line.bbox[2])
-            .fold(f32::MIN, f32::max);
-        let full = block_lines
-            .windows(2)
-            .filter(|pair| fills(&pair[0], &pair[1], edge))
-            .count();
+        let edge = block_lines.iter().map(|line| line.bbox[2]).fold(f32::MIN, f32::max);
+        let full = block_lines.windows(2).filter(|pair| fills(&pair[0], &pair[1], edge)).count();
         let is_running_text = block_lines.len() >= 3 && full * 10 >= (block_lines.len() - 1) * 6;
         for line in block_lines {
-            self.right.push(if is_running_text {
-                edge
-            } else {
-                edge.max(column_edge(lines, line))
-            });
+            self.right.push(if is_running_text { edge } else { edge.max(column_edge(lines, line)) });
             self.pitch.push(match (steps.len(), page_pitch) {
                 (3.., _) => steps[steps.len() / 4],
                 (_, Some(pitch)) => pitch,
@@ -99,23 +78,14 @@ impl Measures {
         let size = above.size.max(below.size);
         let down = above.baseline - below.baseline;
         let open = !ends_sentence(above);
-        let full =
-            above.width() >= 0.25 * self.page_width && fills(above, below, self.right[at - 1]);
+        let full = above.width() >= 0.25 * self.page_width && fills(above, below, self.right[at - 1]);
         if down.abs() < 0.3 * size {
-            return if below.bbox[0] > above.bbox[2] - size {
-                Break::Cell
-            } else {
-                Break::Line
-            };
+            return if below.bbox[0] > above.bbox[2] - size { Break::Cell } else { Break::Line };
         }
         let starts_lower = first_letter(below).is_some_and(char::is_lowercase);
         if down < 0.0 || above.overlap(below) <= 0.0 {
             // The next column goes on in mid-sentence, or something else begins.
-            return if full && open && starts_lower {
-                Break::Wrap
-            } else {
-                Break::Paragraph
-            };
+            return if full && open && starts_lower { Break::Wrap } else { Break::Paragraph };
         }
         let pitch = self.pitch[at - 1];
         let far = down > 1.3 * pitch;
@@ -131,17 +101,9 @@ impl Measures {
         }
         if full || (is_hyphenated(last_word(above)) && starts_lower) {
             let indented = below.bbox[0] > above.bbox[0] + size && !starts_item(above);
-            return if indented && !open {
-                Break::Paragraph
-            } else {
-                Break::Wrap
-            };
+            return if indented && !open { Break::Paragraph } else { Break::Wrap };
         }
-        if after_wrap && !open {
-            Break::Paragraph
-        } else {
-            Break::Line
-        }
+        if after_wrap && !open { Break::Paragraph } else { Break::Line }
     }
 }
 
@@ -156,8 +118,7 @@ fn ends_sentence(line: &Line) -> bool {
 
 /// A list's next item may follow.
 fn may_precede_item(line: &Line) -> bool {
-    bare_end(line).ends_with(['.', '!', '?', ':', ';', ','])
-        || matches!(last_word(line), "and" | "or" | "and/or")
+    bare_end(line).ends_with(['.', '!', '?', ':', ';', ',']) || matches!(last_word(line), "and" | "or" | "and/or")
 }
 
 /// The last word without closing quotes and brackets.
@@ -173,17 +134,11 @@ fn has_leader(line: &Line) -> bool {
 
 /// Ends in a lower-case letter and a hyphen.
 pub(super) fn is_hyphenated(word: &str) -> bool {
-    word.strip_suffix('-')
-        .and_then(|stem| stem.chars().next_back())
-        .is_some_and(char::is_lowercase)
+    word.strip_suffix('-').and_then(|stem| stem.chars().next_back()).is_some_and(char::is_lowercase)
 }
 
 fn first_letter(line: &Line) -> Option<char> {
-    line.words
-        .first()?
-        .text
-        .chars()
-        .find(|c| !matches!(c, '(' | '"' | '“' | '‘'))
+    line.words.first()?.text.chars().find(|c| !matches!(c, '(' | '"' | '“' | '‘'))
 }
 
 /// Whether the line above wrapped: the first word below would not have fitted beside it.
@@ -196,18 +151,11 @@ fn fills(above: &Line, below: &Line, right: f32) -> bool {
 fn column_edge(lines: &[Line], line: &Line) -> f32 {
     let mut edges: Vec<f32> = lines
         .iter()
-        .filter(|other| {
-            other.level
-                && (other.size - line.size).abs() < 0.25 * line.size
-                && other.overlap(line) > 0.5
-        })
+        .filter(|other| other.level && (other.size - line.size).abs() < 0.25 * line.size && other.overlap(line) > 0.5)
         .map(|other| other.bbox[2])
         .collect();
     edges.sort_by(f32::total_cmp);
-    edges
-        .get((edges.len() * 9).div_ceil(10).saturating_sub(1))
-        .copied()
-        .unwrap_or(line.bbox[2])
+    edges.get((edges.len() * 9).div_ceil(10).saturating_sub(1)).copied().unwrap_or(line.bbox[2])
 }
 
 fn is_same_block(above: &Line, below: &Line) -> bool {
@@ -229,9 +177,7 @@ fn page_pitch(lines: &[Line]) -> Option<f32> {
             *steps.entry(half_points).or_insert(0_u32) += 1;
         }
     }
-    let most = steps
-        .into_iter()
-        .max_by_key(|&(half_points, count)| (count, -half_points))?;
+    let most = steps.into_iter().max_by_key(|&(half_points, count)| (count, -half_points))?;
     (most.1 >= 3).then_some(most.0 as f32 / 2.0)
 }
 
@@ -248,11 +194,7 @@ fn is_row(lines: &[Line], at: usize) -> bool {
         || (at.saturating_sub(2)..lines.len().min(at + 3))
             .filter(|&other| other != at)
             .flat_map(|other| self::cells(&lines[other]))
-            .any(|other| {
-                cells
-                    .iter()
-                    .any(|cell| (cell.bbox[0] - other.bbox[0]).abs() < near)
-            })
+            .any(|other| cells.iter().any(|cell| (cell.bbox[0] - other.bbox[0]).abs() < near))
 }
 
 /// The words that begin a cell, but for the first.
@@ -274,10 +216,8 @@ fn starts_item(line: &Line) -> bool {
     let second = line.words.get(1).map_or("", |word| word.text.as_str());
     let numbered = second.starts_with(|c: char| c.is_ascii_digit() || matches!(c, 'I' | 'V' | 'X'));
     match first {
-        "ARTICLE" | "SECTION" | "Section" | "Article" | "EXHIBIT" | "Exhibit" | "SCHEDULE"
-        | "Schedule" | "ANNEX" | "Annex" | "APPENDIX" | "Appendix" | "PART" | "Chapter" => {
-            numbered || second.len() == 1
-        }
+        "ARTICLE" | "SECTION" | "Section" | "Article" | "EXHIBIT" | "Exhibit" | "SCHEDULE" | "Schedule" | "ANNEX"
+        | "Annex" | "APPENDIX" | "Appendix" | "PART" | "Chapter" => numbered || second.len() == 1,
         "WHEREAS" | "WHEREAS," | "WHEREAS:" | "RECITALS" | "WITNESSETH:" => true,
         "NOW," | "NOW" => second.starts_with("THEREFORE"),
         "IN" => second == "WITNESS",
@@ -287,23 +227,8 @@ fn starts_item(line: &Line) -> bool {
 
 /// `(a)`, `iv)`, `1.`, `12.3`, `A.`, a bullet or a dash.
 fn is_marker(word: &str) -> bool {
-    if matches!(
-        word,
-        "•" | "·"
-            | "▪"
-            | "■"
-            | "●"
-            | "○"
-            | "◦"
-            | "o"
-            | "➢"
-            | "✓"
-            | "-"
-            | "–"
-            | "—"
-            | "*"
-            | "§"
-    ) {
+    if matches!(word, "•" | "·" | "▪" | "■" | "●" | "○" | "◦" | "o" | "➢" | "✓" | "-" | "–" | "—" | "*" | "§")
+    {
         return true;
     }
     let open = word.strip_prefix('(');
@@ -312,19 +237,16 @@ fn is_marker(word: &str) -> bool {
         return word.contains('.')
             && word.len() <= 8
             && word.starts_with(|c: char| c.is_ascii_digit())
-            && word.split('.').all(|part| {
-                !part.is_empty() && part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit())
-            });
+            && word
+                .split('.')
+                .all(|part| !part.is_empty() && part.len() <= 2 && part.bytes().all(|b| b.is_ascii_digit()));
     };
-    let digits = inner.split('.').all(|part| {
-        !part.is_empty() && part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let roman = inner.len() <= 5
-        && !inner.is_empty()
-        && inner.bytes().all(|byte| b"ivxIVX".contains(&byte));
+    let digits = inner
+        .split('.')
+        .all(|part| !part.is_empty() && part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let roman = inner.len() <= 5 && !inner.is_empty() && inner.bytes().all(|byte| b"ivxIVX".contains(&byte));
     let letter = inner.chars().count() == 1 && inner.chars().all(char::is_alphabetic);
-    let double =
-        open.is_some() && inner.len() == 2 && inner.bytes().all(|byte| byte.is_ascii_lowercase());
+    let double = open.is_some() && inner.len() == 2 && inner.bytes().all(|byte| byte.is_ascii_lowercase());
     digits || roman || letter || double
 }
 
@@ -334,14 +256,10 @@ mod tests {
 
     #[test]
     fn list_markers_are_told_from_words_and_numbers() {
-        for marker in [
-            "(a)", "1.", "12.3", "12.3.4.", "iv)", "(iv)", "A.", "•", "(aa)", "2)", "–",
-        ] {
+        for marker in ["(a)", "1.", "12.3", "12.3.4.", "iv)", "(iv)", "A.", "•", "(aa)", "2)", "–"] {
             assert!(is_marker(marker), "{marker}");
         }
-        for word in [
-            "Section", "the", "1997", "Inc.", "(the", "No.", "12.50%", "3.141592", "(as)n",
-        ] {
+        for word in ["Section", "the", "1997", "Inc.", "(the", "No.", "12.50%", "3.141592", "(as)n"] {
             assert!(!is_marker(word), "{word}");
         }
     }

@@ -91,25 +91,14 @@ impl Font {
         } else if widths.is_empty() {
             default_width = standard_widths(base_font, &mut widths);
         }
-        Self {
-            code_bytes: 1,
-            em,
-            codes: Codes::Simple(table),
-            widths,
-            default_width,
-            scale,
-        }
+        Self { code_bytes: 1, em, codes: Codes::Simple(table), widths, default_width, scale }
     }
 
     fn load_composite(document: &Document, font: &Dictionary) -> Self {
         let encoding = name(document, font, b"Encoding").unwrap_or_default();
         let cmap = to_unicode(document, font).unwrap_or_default();
         let identity = encoding.starts_with(b"Identity");
-        let code_bytes = if cmap.code_bytes == 1 && !identity {
-            1
-        } else {
-            2
-        };
+        let code_bytes = if cmap.code_bytes == 1 && !identity { 1 } else { 2 };
         let is_utf16 = |part: &[u8]| encoding.windows(part.len()).any(|window| window == part);
         let codes = if cmap.text.is_empty() && (is_utf16(b"UCS2") || is_utf16(b"UTF16")) {
             Codes::Utf16
@@ -129,14 +118,7 @@ impl Font {
                 composite_widths(document, list, &mut widths);
             }
         }
-        Self {
-            code_bytes,
-            em: 1.0,
-            codes,
-            widths,
-            default_width,
-            scale: 0.001,
-        }
+        Self { code_bytes, em: 1.0, codes, widths, default_width, scale: 0.001 }
     }
 }
 
@@ -174,15 +156,9 @@ fn type3_em(document: &Document, font: &Dictionary, widths: &HashMap<u32, f64>, 
     if height > 0.0 {
         return height * scale;
     }
-    let (sum, count) = widths
-        .values()
-        .filter(|&&width| width > 0.0)
-        .fold((0.0, 0), |(sum, count), width| (sum + width, count + 1));
-    if count == 0 {
-        1.0
-    } else {
-        2.0 * sum / f64::from(count) * scale
-    }
+    let (sum, count) =
+        widths.values().filter(|&&width| width > 0.0).fold((0.0, 0), |(sum, count), width| (sum + width, count + 1));
+    if count == 0 { 1.0 } else { 2.0 * sum / f64::from(count) * scale }
 }
 
 /// Fills the widths of a standard font that the file does not state, by the metrics of the

@@ -19,22 +19,12 @@ pub(super) fn multiply(first: &Matrix, second: &Matrix) -> Matrix {
         [x * second[0] + y * second[2], x * second[1] + y * second[3]]
     };
     let [across, up, shift] = [row(0), row(2), row(4)];
-    [
-        across[0],
-        across[1],
-        up[0],
-        up[1],
-        shift[0] + second[4],
-        shift[1] + second[5],
-    ]
+    [across[0], across[1], up[0], up[1], shift[0] + second[4], shift[1] + second[5]]
 }
 
 /// A point, transformed.
 pub(super) fn apply(matrix: &Matrix, x: f64, y: f64) -> [f64; 2] {
-    [
-        x * matrix[0] + y * matrix[2] + matrix[4],
-        x * matrix[1] + y * matrix[3] + matrix[5],
-    ]
+    [x * matrix[0] + y * matrix[2] + matrix[4], x * matrix[1] + y * matrix[3] + matrix[5]]
 }
 
 /// A page's visible box and rotation.
@@ -60,12 +50,7 @@ impl PageGeometry {
         };
         let media = page_box(b"MediaBox").unwrap_or(DEFAULT_BOX);
         let crop = page_box(b"CropBox").unwrap_or(media);
-        let mut visible = [
-            crop[0].max(media[0]),
-            crop[1].max(media[1]),
-            crop[2].min(media[2]),
-            crop[3].min(media[3]),
-        ];
+        let mut visible = [crop[0].max(media[0]), crop[1].max(media[1]), crop[2].min(media[2]), crop[3].min(media[3])];
         if visible[2] - visible[0] < 1.0 || visible[3] - visible[1] < 1.0 {
             visible = media;
         }
@@ -111,9 +96,7 @@ impl PageGeometry {
 
 /// A `Matrix` entry's value, or the identity.
 pub(super) fn matrix_of(document: &Document, object: Option<&Object>) -> Matrix {
-    object
-        .and_then(|object| as_numbers(document, object))
-        .unwrap_or(IDENTITY)
+    object.and_then(|object| as_numbers(document, object)).unwrap_or(IDENTITY)
 }
 
 #[cfg(test)]
@@ -121,21 +104,13 @@ mod tests {
     use super::*;
 
     fn check(rotation: u16) {
-        let page = PageGeometry {
-            origin: [10.0, 20.0],
-            width: 600.0,
-            height: 800.0,
-            rotation,
-        };
+        let page = PageGeometry { origin: [10.0, 20.0], width: 600.0, height: 800.0, rotation };
         let [x0, y0] = apply(&page.to_shown(), 110.0, 220.0);
         let [x1, y1] = apply(&page.to_shown(), 160.0, 230.0);
         let shown = [x0.min(x1), y0.min(y1), x0.max(x1), y0.max(y1)];
         let stored = page.to_stored(shown.map(|value| value as f32));
         for (found, expected) in stored.into_iter().zip([100.0, 200.0, 150.0, 210.0]) {
-            assert!(
-                (found - expected).abs() < 1e-3,
-                "rotated by {rotation}: {stored:?}"
-            );
+            assert!((found - expected).abs() < 1e-3, "rotated by {rotation}: {stored:?}");
         }
     }
 

@@ -14,10 +14,7 @@ const MAX_NODES: usize = 10_000;
 /// The label of each page; none where it would only repeat the page's position.
 pub(super) fn page_labels(document: &Document, pages: usize) -> Vec<Option<String>> {
     let mut ranges = BTreeMap::new();
-    let tree = document
-        .catalog()
-        .ok()
-        .and_then(|catalog| dictionary(document, catalog, b"PageLabels"));
+    let tree = document.catalog().ok().and_then(|catalog| dictionary(document, catalog, b"PageLabels"));
     if let Some(tree) = tree {
         let mut nodes_left = MAX_NODES;
         collect(document, tree, &mut ranges, &mut nodes_left, MAX_TREE_DEPTH);
@@ -39,10 +36,7 @@ fn collect<'a>(
     depth: usize,
 ) {
     let array = |key: &[u8]| entry(document, node, key).and_then(|object| object.as_array().ok());
-    for pair in array(b"Nums")
-        .into_iter()
-        .flat_map(|nums| nums.chunks_exact(2))
-    {
+    for pair in array(b"Nums").into_iter().flat_map(|nums| nums.chunks_exact(2)) {
         let first = number(follow(document, &pair[0])) as usize;
         if let Some(range) = as_dictionary(follow(document, &pair[1])) {
             ranges.insert(first, range);
@@ -60,9 +54,7 @@ fn collect<'a>(
 }
 
 fn label(document: &Document, range: &Dictionary, offset: usize) -> Option<String> {
-    let prefix = entry(document, range, b"P")
-        .and_then(text_string)
-        .unwrap_or_default();
+    let prefix = entry(document, range, b"P").and_then(text_string).unwrap_or_default();
     let start = entry(document, range, b"St").map_or(1.0, number).max(1.0) as usize;
     let value = start.saturating_add(offset);
     let numeral = match name(document, range, b"S") {

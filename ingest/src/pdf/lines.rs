@@ -110,10 +110,7 @@ struct Previous {
 impl Builder {
     fn push(&mut self, glyph: &Glyph, text: &str) {
         let size = length(glyph.up).max(0.1);
-        let run = [
-            glyph.advance[0] - glyph.origin[0],
-            glyph.advance[1] - glyph.origin[1],
-        ];
+        let run = [glyph.advance[0] - glyph.origin[0], glyph.advance[1] - glyph.origin[1]];
         let run_length = length(run);
         let mut direction = [glyph.up[1] / size, -glyph.up[0] / size];
         if run_length > 1e-3 {
@@ -132,12 +129,7 @@ impl Builder {
             Some(previous) if blank => previous.ink_end,
             _ => glyph.advance,
         };
-        self.previous = Some(Previous {
-            end: glyph.advance,
-            ink_end,
-            direction,
-            size,
-        });
+        self.previous = Some(Previous { end: glyph.advance, ink_end, direction, size });
     }
 
     /// Ends the word or the line before a glyph that does not follow on the last one.
@@ -182,22 +174,14 @@ impl Builder {
             } else {
                 let after_gap = self.after_gap && !self.line.words.is_empty();
                 let text = part.to_owned();
-                self.word = Some(LineWord {
-                    text,
-                    bbox,
-                    after_gap,
-                });
+                self.word = Some(LineWord { text, bbox, after_gap });
             }
         }
     }
 
     fn end_word(&mut self) {
         if let Some(word) = self.word.take() {
-            self.line.bbox = if self.line.words.is_empty() {
-                word.bbox
-            } else {
-                around(self.line.bbox, word.bbox)
-            };
+            self.line.bbox = if self.line.words.is_empty() { word.bbox } else { around(self.line.bbox, word.bbox) };
             self.line.words.push(word);
         }
     }
@@ -216,13 +200,8 @@ impl Builder {
 /// Around the glyph's em: a usual font reaches .22 below the baseline and .78 above.
 fn glyph_box(glyph: &Glyph) -> [f32; 4] {
     let up = glyph.up;
-    let corners = [
-        (glyph.origin, -0.22),
-        (glyph.origin, 0.78),
-        (glyph.advance, -0.22),
-        (glyph.advance, 0.78),
-    ]
-    .map(|([x, y], part)| [x + part * up[0], y + part * up[1]]);
+    let corners = [(glyph.origin, -0.22), (glyph.origin, 0.78), (glyph.advance, -0.22), (glyph.advance, 0.78)]
+        .map(|([x, y], part)| [x + part * up[0], y + part * up[1]]);
     let [mut x0, mut y0] = corners[0];
     let [mut x1, mut y1] = corners[0];
     for [x, y] in corners {
@@ -233,12 +212,7 @@ fn glyph_box(glyph: &Glyph) -> [f32; 4] {
 }
 
 fn around(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-    [
-        a[0].min(b[0]),
-        a[1].min(b[1]),
-        a[2].max(b[2]),
-        a[3].max(b[3]),
-    ]
+    [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
 }
 
 /// Whether the drawing order jumps back up over text it has passed, again and again.
@@ -248,10 +222,7 @@ fn is_disordered(lines: &[Line]) -> bool {
         .windows(2)
         .filter(|pair| {
             let up = pair[1].baseline - pair[0].baseline;
-            pair[0].level
-                && pair[1].level
-                && up > 0.6 * pair[1].size
-                && pair[0].overlap(&pair[1]) > 0.3
+            pair[0].level && pair[1].level && up > 0.6 * pair[1].size && pair[0].overlap(&pair[1]) > 0.3
         })
         .count();
     jumps >= 4 && jumps * 8 > lines.len()
@@ -264,9 +235,7 @@ fn sort_top_down(mut lines: Vec<Line>) -> Vec<Line> {
     for line in lines {
         match rows.last_mut() {
             Some(row)
-                if line.level
-                    && row[0].level
-                    && row[0].baseline - line.baseline < 0.4 * line.size.min(row[0].size) =>
+                if line.level && row[0].level && row[0].baseline - line.baseline < 0.4 * line.size.min(row[0].size) =>
             {
                 row.push(line);
             }

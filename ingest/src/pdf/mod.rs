@@ -31,14 +31,10 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
     let ids = page_ids(&file, limits)?;
     let mut problems = Vec::new();
     let mut fonts = FontCache::new();
-    let drafts: Vec<Draft> = (1..)
-        .zip(&ids)
-        .map(|(number, &id)| draft_page(&file, number, id, &mut fonts, limits, &mut problems))
-        .collect();
+    let drafts: Vec<Draft> =
+        (1..).zip(&ids).map(|(number, &id)| draft_page(&file, number, id, &mut fonts, limits, &mut problems)).collect();
     if drafts.iter().all(|draft| draft.lines.is_empty()) {
-        return Err(ReadError::NoText {
-            pages: drafts.len(),
-        });
+        return Err(ReadError::NoText { pages: drafts.len() });
     }
     let vocabulary = Vocabulary::of(drafts.iter().map(|draft| draft.lines.as_slice()));
     let title = stated_title(&file).or_else(|| shown_title(&drafts[0].lines));
@@ -48,12 +44,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
         .zip(labels)
         .map(|((number, draft), label)| finish_page(number, label, &draft, &vocabulary))
         .collect();
-    Ok(Document {
-        title,
-        media_type: MediaType::Pdf,
-        pages,
-        problems,
-    })
+    Ok(Document { title, media_type: MediaType::Pdf, pages, problems })
 }
 
 /// A page's lines, before the whole document's words are known.
@@ -65,19 +56,13 @@ struct Draft {
 fn load(bytes: &[u8], limits: &Limits) -> Result<lopdf::Document, ReadError> {
     let head = &bytes[..bytes.len().min(HEADER_REACH)];
     let Some(start) = head.windows(5).position(|window| window == b"%PDF-") else {
-        return Err(ReadError::NotWhatItSays {
-            named: MediaType::Pdf.name(),
-        });
+        return Err(ReadError::NotWhatItSays { named: MediaType::Pdf.name() });
     };
-    let options = || LoadOptions {
-        max_decompressed_size: Some(limits.max_page_bytes),
-        ..LoadOptions::with_password("")
-    };
+    let options =
+        || LoadOptions { max_decompressed_size: Some(limits.max_page_bytes), ..LoadOptions::with_password("") };
     let attempt = |bytes: &[u8]| {
-        catch_unwind(AssertUnwindSafe(|| {
-            lopdf::Document::load_mem_with_options(bytes, options())
-        }))
-        .unwrap_or_else(|panic| Err(lopdf::Error::Syntax(panic_message(&*panic))))
+        catch_unwind(AssertUnwindSafe(|| lopdf::Document::load_mem_with_options(bytes, options())))
+            .unwrap_or_else(|panic| Err(lopdf::Error::Syntax(panic_message(&*panic))))
     };
     let mut loaded = attempt(bytes);
     if start > 0 && loaded.is_err() {
@@ -87,9 +72,7 @@ fn load(bytes: &[u8], limits: &Limits) -> Result<lopdf::Document, ReadError> {
         Ok(file) if file.is_encrypted() => Err(ReadError::Locked),
         Ok(file) => Ok(file),
         Err(
-            lopdf::Error::InvalidPassword
-            | lopdf::Error::Decryption(_)
-            | lopdf::Error::UnsupportedSecurityHandler(_),
+            lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_) | lopdf::Error::UnsupportedSecurityHandler(_),
         ) => Err(ReadError::Locked),
         Err(error) => Err(ReadError::Damaged(error.to_string())),
     }
@@ -101,10 +84,7 @@ fn page_ids(file: &lopdf::Document, limits: &Limits) -> Result<Vec<ObjectId>, Re
     if ids.is_empty() {
         let is_page = |object: &Object| object.as_dict().is_ok_and(|page| page.has_type(b"Page"));
         let loose = file.objects.iter().filter(|(_, object)| is_page(object));
-        ids = loose
-            .map(|(&id, _)| id)
-            .take(limits.max_pages + 1)
-            .collect();
+        ids = loose.map(|(&id, _)| id).take(limits.max_pages + 1).collect();
     }
     if ids.is_empty() {
         return Err(ReadError::Damaged("it has no pages".into()));
@@ -154,10 +134,8 @@ fn page_problems(page: &PageGlyphs, number: u32, blank: bool) -> impl Iterator<I
     let lost = (unreadable >= 20 || unreadable * 50 > shown) && unreadable > 0;
     [
         lost.then(|| format!("{unreadable} characters on page {number} cannot be read as text")),
-        page.cut_short
-            .then(|| format!("page {number} is too complex: only the first part of it was read")),
-        (blank && page.images > 0)
-            .then(|| format!("page {number} is a picture without text, probably a scan")),
+        page.cut_short.then(|| format!("page {number} is too complex: only the first part of it was read")),
+        (blank && page.images > 0).then(|| format!("page {number} is a picture without text, probably a scan")),
     ]
     .into_iter()
     .flatten()
@@ -185,24 +163,17 @@ fn finish_page(number: u32, label: Option<String>, draft: &Draft, vocabulary: &V
 fn stated_title(file: &lopdf::Document) -> Option<String> {
     let info = objects::dictionary(file, &file.trailer, b"Info")?;
     let title = objects::text_string(objects::entry(file, info, b"Title")?)?;
-    let title = title
-        .strip_prefix("Microsoft Word - ")
-        .unwrap_or(&title)
-        .trim();
+    let title = title.strip_prefix("Microsoft Word - ").unwrap_or(&title).trim();
     let letters = title.chars().filter(|c| c.is_alphabetic()).count();
     let lower = title.to_lowercase();
-    let is_file_name = [
-        ".doc", ".docx", ".pdf", ".htm", ".html", ".rtf", ".txt", ".wpd", ".xls", ".indd", ".qxd",
-        ".dvi", ".tex",
-    ]
-    .iter()
-    .any(|extension| lower.ends_with(extension))
-        || !title.contains(' ') && title.contains(['_', '/', '\\']);
-    let placeholder = [
-        "untitled", "document", "title", "layout 1", "print", "slide 1",
-    ]
-    .iter()
-    .any(|name| lower.starts_with(name) && lower.len() <= name.len() + 3);
+    let is_file_name =
+        [".doc", ".docx", ".pdf", ".htm", ".html", ".rtf", ".txt", ".wpd", ".xls", ".indd", ".qxd", ".dvi", ".tex"]
+            .iter()
+            .any(|extension| lower.ends_with(extension))
+            || !title.contains(' ') && title.contains(['_', '/', '\\']);
+    let placeholder = ["untitled", "document", "title", "layout 1", "print", "slide 1"]
+        .iter()
+        .any(|name| lower.starts_with(name) && lower.len() <= name.len() + 3);
     (letters >= 4 && !is_file_name && !placeholder).then(|| title.to_owned())
 }
 

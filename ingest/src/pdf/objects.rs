@@ -8,27 +8,17 @@ const MAX_TREE_DEPTH: usize = 64;
 
 /// The object behind a reference, or the object itself.
 pub(super) fn follow<'a>(document: &'a Document, object: &'a Object) -> &'a Object {
-    document
-        .dereference(object)
-        .map_or(&Object::Null, |found| found.1)
+    document.dereference(object).map_or(&Object::Null, |found| found.1)
 }
 
 /// An entry of a dictionary, with its reference followed; null counts as absent.
-pub(super) fn entry<'a>(
-    document: &'a Document,
-    dictionary: &'a Dictionary,
-    key: &[u8],
-) -> Option<&'a Object> {
+pub(super) fn entry<'a>(document: &'a Document, dictionary: &'a Dictionary, key: &[u8]) -> Option<&'a Object> {
     let object = follow(document, dictionary.get(key).ok()?);
     (!object.is_null()).then_some(object)
 }
 
 /// An entry that is a dictionary, or a stream's dictionary.
-pub(super) fn dictionary<'a>(
-    document: &'a Document,
-    parent: &'a Dictionary,
-    key: &[u8],
-) -> Option<&'a Dictionary> {
+pub(super) fn dictionary<'a>(document: &'a Document, parent: &'a Dictionary, key: &[u8]) -> Option<&'a Dictionary> {
     as_dictionary(entry(document, parent, key)?)
 }
 
@@ -42,11 +32,7 @@ pub(super) fn as_dictionary(object: &Object) -> Option<&Dictionary> {
 }
 
 /// An entry that is a name.
-pub(super) fn name<'a>(
-    document: &'a Document,
-    parent: &'a Dictionary,
-    key: &[u8],
-) -> Option<&'a [u8]> {
+pub(super) fn name<'a>(document: &'a Document, parent: &'a Dictionary, key: &[u8]) -> Option<&'a [u8]> {
     entry(document, parent, key)?.as_name().ok()
 }
 
@@ -57,11 +43,7 @@ pub(super) fn number(object: &Object) -> f64 {
 }
 
 /// The numbers of an entry that is an array of exactly `N`.
-pub(super) fn numbers<const N: usize>(
-    document: &Document,
-    parent: &Dictionary,
-    key: &[u8],
-) -> Option<[f64; N]> {
+pub(super) fn numbers<const N: usize>(document: &Document, parent: &Dictionary, key: &[u8]) -> Option<[f64; N]> {
     as_numbers(document, entry(document, parent, key)?)
 }
 
@@ -72,11 +54,7 @@ pub(super) fn as_numbers<const N: usize>(document: &Document, object: &Object) -
 }
 
 /// A page's entry, or that of the nearest node above it (ISO 32000-1, 7.7.3.4).
-pub(super) fn inherited<'a>(
-    document: &'a Document,
-    page: ObjectId,
-    key: &[u8],
-) -> Option<&'a Object> {
+pub(super) fn inherited<'a>(document: &'a Document, page: ObjectId, key: &[u8]) -> Option<&'a Object> {
     let mut node = document.get_dictionary(page).ok()?;
     for _ in 0..MAX_TREE_DEPTH {
         if let Some(object) = entry(document, node, key) {

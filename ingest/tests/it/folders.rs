@@ -11,15 +11,7 @@ fn a_scan_lists_what_can_be_read_and_what_cannot() {
     let at = |name: &str| folder.path().join(name);
     fs::create_dir_all(at("deep/er")).unwrap();
     fs::create_dir(at(".git")).unwrap();
-    for name in [
-        "b.PDF",
-        "a.txt",
-        "deep/er/c.md",
-        "sheet.xlsx",
-        ".hidden.txt",
-        ".git/d.txt",
-        "~$e.docx",
-    ] {
+    for name in ["b.PDF", "a.txt", "deep/er/c.md", "sheet.xlsx", ".hidden.txt", ".git/d.txt", "~$e.docx"] {
         fs::write(at(name), name).unwrap();
     }
     let scan = scan(folder.path()).unwrap();
@@ -70,11 +62,7 @@ fn known(path: &str, content: &str, modified_ms: i64) -> KnownFile {
 }
 
 fn found(path: &str, content: &str, modified_ms: i64) -> FoundFile {
-    FoundFile {
-        path: path.into(),
-        size_bytes: content.len() as u64,
-        modified_ms,
-    }
+    FoundFile { path: path.into(), size_bytes: content.len() as u64, modified_ms }
 }
 
 /// The plan for one folder turned into another; files are path, content and time.
@@ -93,14 +81,7 @@ fn plan_of(before: &[(&str, &str, i64)], after: &[(&str, &str, i64)]) -> Plan {
 #[test]
 fn every_kind_of_change_is_told_apart() {
     let plan = plan_of(
-        &[
-            ("same", "1", 1),
-            ("edit", "2", 1),
-            ("touch", "3", 1),
-            ("old", "4", 1),
-            ("gone", "5", 1),
-            ("shut", "6", 1),
-        ],
+        &[("same", "1", 1), ("edit", "2", 1), ("touch", "3", 1), ("old", "4", 1), ("gone", "5", 1), ("shut", "6", 1)],
         &[
             ("same", "1", 1),
             ("edit", "22", 2),
@@ -123,15 +104,9 @@ fn every_kind_of_change_is_told_apart() {
 #[test]
 fn copies_are_added_and_only_one_of_them_is_the_move() {
     let plan = plan_of(&[("a", "1", 1)], &[("b", "1", 1), ("c", "1", 1)]);
-    assert_eq!(
-        (plan.moved.len(), plan.added.len(), plan.deleted.len()),
-        (1, 1, 0)
-    );
+    assert_eq!((plan.moved.len(), plan.added.len(), plan.deleted.len()), (1, 1, 0));
     let plan = plan_of(&[("a", "1", 1)], &[("a", "1", 1), ("b", "1", 1)]);
-    assert_eq!(
-        (plan.moved.len(), plan.added.len(), plan.unchanged.len()),
-        (0, 1, 1)
-    );
+    assert_eq!((plan.moved.len(), plan.added.len(), plan.unchanged.len()), (0, 1, 1));
 }
 
 proptest! {

@@ -25,22 +25,13 @@ impl Pdf {
         });
         let catalog = document.add_object(dictionary! { "Type" => "Catalog", "Pages" => pages });
         document.trailer.set("Root", catalog);
-        Self {
-            document,
-            pages,
-            kids: Vec::new(),
-            fonts: dictionary! { "F1" => helvetica },
-            objects: Dictionary::new(),
-        }
+        Self { document, pages, kids: Vec::new(), fonts: dictionary! { "F1" => helvetica }, objects: Dictionary::new() }
     }
 
     /// A letter page that shows each line of text, 14 points apart from the top.
     pub(crate) fn lines(self, lines: &[&str]) -> Self {
         let shown: Vec<String> = lines.iter().map(|line| format!("({line}) Tj T*")).collect();
-        self.page(&format!(
-            "BT /F1 12 Tf 14 TL 72 720 Td {} ET",
-            shown.join("\n")
-        ))
+        self.page(&format!("BT /F1 12 Tf 14 TL 72 720 Td {} ET", shown.join("\n")))
     }
 
     pub(crate) fn page(self, content: &str) -> Self {
@@ -82,18 +73,14 @@ pub(crate) fn save(mut document: Document) -> Vec<u8> {
 
 /// A Word file with this body and nothing else.
 pub(crate) fn docx(body: &str) -> Vec<u8> {
-    let xml = format!(
-        "<?xml version=\"1.0\"?><w:document xmlns:w=\"w\"><w:body>{body}</w:body></w:document>"
-    );
+    let xml = format!("<?xml version=\"1.0\"?><w:document xmlns:w=\"w\"><w:body>{body}</w:body></w:document>");
     zip(&[("word/document.xml", xml.as_bytes())])
 }
 
 pub(crate) fn zip(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in parts {
-        archive
-            .start_file(*name, SimpleFileOptions::default())
-            .unwrap();
+        archive.start_file(*name, SimpleFileOptions::default()).unwrap();
         archive.write_all(bytes).unwrap();
     }
     archive.finish().unwrap().into_inner()

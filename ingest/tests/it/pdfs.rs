@@ -27,9 +27,7 @@ fn assert_words_are_exact(document: &Document) {
         let mut last_end = 0;
         for word in &page.words {
             let text = &page.text[word.start as usize..word.end as usize];
-            assert!(
-                word.start >= last_end && !text.is_empty() && !text.contains(char::is_whitespace)
-            );
+            assert!(word.start >= last_end && !text.is_empty() && !text.contains(char::is_whitespace));
             assert!(word.bbox[0] <= word.bbox[2] && word.bbox[1] <= word.bbox[3]);
             covered.push_str(text);
             last_end = word.end;
@@ -41,30 +39,12 @@ fn assert_words_are_exact(document: &Document) {
 
 #[test]
 fn gaps_make_words_and_steps_make_lines() {
-    check(
-        "BT /F1 12 Tf 72 700 Td (rent) Tj 40 0 Td (due) Tj ET",
-        "rent due",
-    );
-    check(
-        "BT /F1 12 Tf 72 700 Td [(re) -20 (nt) -400 (due)] TJ ET",
-        "rent due",
-    );
-    check(
-        "BT /F1 12 Tf 72 700 Td (rent) Tj 200 0 Td (due) Tj ET",
-        "rent  due",
-    );
-    check(
-        "BT /F1 12 Tf 72 700 Td (rent) Tj 0 -14 Td (due) Tj ET",
-        "rent\ndue",
-    );
-    check(
-        "BT /F1 12 Tf 72 700 Td (rent) Tj 0 -60 Td (due) Tj ET",
-        "rent\n\ndue",
-    );
-    check(
-        "BT /F1 12 Tf 72 700 Td (x) Tj 5 Ts /F1 7 Tf (2) Tj ET",
-        "x2",
-    );
+    check("BT /F1 12 Tf 72 700 Td (rent) Tj 40 0 Td (due) Tj ET", "rent due");
+    check("BT /F1 12 Tf 72 700 Td [(re) -20 (nt) -400 (due)] TJ ET", "rent due");
+    check("BT /F1 12 Tf 72 700 Td (rent) Tj 200 0 Td (due) Tj ET", "rent  due");
+    check("BT /F1 12 Tf 72 700 Td (rent) Tj 0 -14 Td (due) Tj ET", "rent\ndue");
+    check("BT /F1 12 Tf 72 700 Td (rent) Tj 0 -60 Td (due) Tj ET", "rent\n\ndue");
+    check("BT /F1 12 Tf 72 700 Td (x) Tj 5 Ts /F1 7 Tf (2) Tj ET", "x2");
 }
 
 #[test]
@@ -81,13 +61,11 @@ fn a_paragraph_is_one_line_and_items_stand_alone() {
             ])
             .bytes(),
     );
-    let lines: Vec<&str> = document.pages[0]
-        .text
-        .lines()
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = document.pages[0].text.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(lines[0].ends_with("of each month without any deduction, set-off or counterclaim, and shall bear all costs of the transfer."));
+    assert!(lines[0].ends_with(
+        "of each month without any deduction, set-off or counterclaim, and shall bear all costs of the transfer."
+    ));
     assert_eq!(lines[1], "(a) Late payments bear interest.");
     assert!(lines[2].ends_with("landlord and the tenant have agreed otherwise in writing."));
     assert_words_are_exact(&document);
@@ -114,10 +92,7 @@ fn hyphens_at_line_ends_are_joined_by_the_words_of_the_document() {
 
 #[test]
 fn fake_bold_is_read_once_and_ligatures_are_spelt_out() {
-    check(
-        "BT /F1 12 Tf 1 0 0 1 72 700 Tm (Rent) Tj 1 0 0 1 72.4 700 Tm (Rent) Tj ET",
-        "Rent",
-    );
+    check("BT /F1 12 Tf 1 0 0 1 72 700 Tm (Rent) Tj 1 0 0 1 72.4 700 Tm (Rent) Tj ET", "Rent");
     let mut pdf = Pdf::new();
     let font = pdf.document.add_object(dictionary! {
         "Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Times-Roman",
@@ -126,9 +101,7 @@ fn fake_bold_is_read_once_and_ligatures_are_spelt_out() {
         ] },
     });
     pdf.fonts.set("F2", font);
-    let bytes = pdf
-        .page("BT /F2 12 Tf 72 700 Td <6F66 01 6365 20 02 6F77 20 03> Tj ET")
-        .bytes();
+    let bytes = pdf.page("BT /F2 12 Tf 72 700 Td <6F66 01 6365 20 02 6F77 20 03> Tj ET").bytes();
     assert_eq!(read_pdf(&bytes).pages[0].text, "office flow §");
 }
 
@@ -137,9 +110,7 @@ fn composite_fonts_are_read_through_to_unicode_and_reported_without() {
     let font = |pdf: &mut Pdf, to_unicode: bool| {
         let cmap = b"1 begincodespacerange <0000> <FFFF> endcodespacerange \
             1 beginbfrange <0005> <0006> <0041> endbfrange";
-        let cmap = pdf
-            .document
-            .add_object(Stream::new(dictionary! {}, cmap.to_vec()));
+        let cmap = pdf.document.add_object(Stream::new(dictionary! {}, cmap.to_vec()));
         let mut font = dictionary! {
             "Type" => "Font", "Subtype" => "Type0", "BaseFont" => "X", "Encoding" => "Identity-H",
             "DescendantFonts" => vec![Object::Dictionary(dictionary! {
@@ -165,10 +136,7 @@ fn composite_fonts_are_read_through_to_unicode_and_reported_without() {
     assert_eq!(document.pages[1].text, "");
     assert_eq!(document.problems.len(), 1);
     assert_eq!(document.problems[0].page, Some(2));
-    assert_eq!(
-        document.problems[0].message,
-        "3 characters on page 2 cannot be read as text"
-    );
+    assert_eq!(document.problems[0].message, "3 characters on page 2 cannot be read as text");
 }
 
 #[test]
@@ -187,10 +155,7 @@ fn forms_and_filled_fields_are_read() {
     let letterhead = pdf.document.add_object(form("ACME Ltd"));
     let looping = pdf.document.new_object_id();
     let mut endless = form("again");
-    endless.dict.set(
-        "Resources",
-        dictionary! { "XObject" => dictionary! { "L" => looping } },
-    );
+    endless.dict.set("Resources", dictionary! { "XObject" => dictionary! { "L" => looping } });
     endless.set_plain_content(b"/L Do".to_vec());
     pdf.document.objects.insert(looping, endless.into());
     pdf.objects.set("Head", letterhead);
@@ -203,19 +168,12 @@ fn forms_and_filled_fields_are_read() {
     let mut hidden = widget.clone();
     hidden.set("F", 2);
     let annotations = vec![Object::Dictionary(widget), Object::Dictionary(hidden)];
-    let bytes = pdf
-        .page_with(
-            "q 1 0 0 1 72 740 cm /Head Do Q /Loop Do",
-            &dictionary! { "Annots" => annotations },
-        )
-        .bytes();
+    let bytes =
+        pdf.page_with("q 1 0 0 1 72 740 cm /Head Do Q /Loop Do", &dictionary! { "Annots" => annotations }).bytes();
     let document = read_pdf(&bytes);
     assert_eq!(document.pages[0].text, "ACME Ltd\n\nJane Roe");
     let jane = document.pages[0].words[2].bbox;
-    assert!(
-        (jane[0] - 102.0).abs() < 0.1 && (500.0..520.0).contains(&jane[1]),
-        "{jane:?}"
-    );
+    assert!((jane[0] - 102.0).abs() < 0.1 && (500.0..520.0).contains(&jane[1]), "{jane:?}");
 }
 
 #[test]
@@ -228,10 +186,7 @@ fn boxes_are_stored_unrotated_from_the_visible_corner() {
     let content = "BT /F1 12 Tf 0 1 -1 0 110 220 Tm (rent) Tj 0 1 -1 0 124 220 Tm (due) Tj ET";
     let document = read_pdf(&Pdf::new().page_with(content, &rotated).bytes());
     let page = &document.pages[0];
-    assert_eq!(
-        (page.width_pt, page.height_pt, page.rotation),
-        (600.0, 760.0, 90)
-    );
+    assert_eq!((page.width_pt, page.height_pt, page.rotation), (600.0, 760.0, 90));
     assert_eq!(page.text, "rent\ndue");
     let [x0, y0, x1, y1] = page.words[0].bbox;
     assert!((y0 - 200.0).abs() < 0.01 && y1 > y0 + 15.0, "{y0} {y1}");
@@ -244,20 +199,13 @@ fn a_page_drawn_in_disorder_is_read_from_top_to_bottom() {
     let shown = order.map(|at: i32| format!("1 0 0 1 72 {} Tm (line {at}) Tj", 700 - 20 * at));
     let content = format!("BT /F1 12 Tf {} ET", shown.join(" "));
     let document = read_pdf(&Pdf::new().page(&content).bytes());
-    let found: String = document.pages[0]
-        .text
-        .chars()
-        .filter(char::is_ascii_digit)
-        .collect();
+    let found: String = document.pages[0].text.chars().filter(char::is_ascii_digit).collect();
     assert_eq!(found, "0123456789");
 }
 
 #[test]
 fn text_off_the_page_is_not_read() {
-    check(
-        "BT /F1 12 Tf 72 700 Td (seen) Tj 0 -2000 Td (unseen) Tj ET",
-        "seen",
-    );
+    check("BT /F1 12 Tf 72 700 Td (seen) Tj 0 -2000 Td (unseen) Tj ET", "seen");
 }
 
 #[test]
@@ -284,37 +232,17 @@ fn titles_and_labels_come_from_the_file() {
 fn each_kind_of_bad_file_has_its_error() {
     let good = Pdf::new().lines(&["text"]).bytes();
     assert!(matches!(refused(b""), ReadError::Empty));
-    assert!(matches!(
-        refused(b"just text"),
-        ReadError::NotWhatItSays { .. }
-    ));
-    assert!(matches!(
-        refused(b"%PDF-1.7\nno more"),
-        ReadError::Damaged(_)
-    ));
+    assert!(matches!(refused(b"just text"), ReadError::NotWhatItSays { .. }));
+    assert!(matches!(refused(b"%PDF-1.7\nno more"), ReadError::Damaged(_)));
     assert!(matches!(refused(&good[..60]), ReadError::Damaged(_)));
-    assert!(matches!(
-        refused(&Pdf::new().bytes()),
-        ReadError::Damaged(_)
-    ));
-    let scan = Pdf::new()
-        .page("BI /W 1 /H 1 /CS /G /BPC 8 ID \0 EI")
-        .page("");
-    assert!(matches!(
-        refused(&scan.bytes()),
-        ReadError::NoText { pages: 2 }
-    ));
+    assert!(matches!(refused(&Pdf::new().bytes()), ReadError::Damaged(_)));
+    let scan = Pdf::new().page("BI /W 1 /H 1 /CS /G /BPC 8 ID \0 EI").page("");
+    assert!(matches!(refused(&scan.bytes()), ReadError::NoText { pages: 2 }));
     let other = read("lease.xyz", &good, &Limits::default()).unwrap_err();
     assert!(matches!(other, ReadError::Unsupported { extension } if extension == "xyz"));
-    let limits = Limits {
-        max_pages: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { max_pages: 1, ..Limits::default() };
     let two = Pdf::new().lines(&["one"]).lines(&["two"]).bytes();
-    assert!(matches!(
-        read("a.pdf", &two, &limits),
-        Err(ReadError::TooLarge { .. })
-    ));
+    assert!(matches!(read("a.pdf", &two, &limits), Err(ReadError::TooLarge { .. })));
 }
 
 #[test]

@@ -1,0 +1,40 @@
+# The two commands are `make demo` and `make test`; README.md says what they download and where it goes.
+
+CARGO ?= cargo
+MODELS_DIR ?= $(or $(PREMISE_MODELS_DIR),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/premise/models)
+TEST_ENV = PREMISE_MODELS_DIR="$(MODELS_DIR)" PREMISE_GENERATOR=smollm2-135m
+
+.PHONY: demo test format lint docs unit browser test-models test-tools help
+
+help: ## Show the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: ## Build, fetch the models, read the sample files, answer a question, serve the page
+	$(CARGO) build --release --locked
+	@$(CARGO) run --release --locked --quiet -- --data-dir .demo demo
+
+test: format lint docs unit browser ## Everything that must pass before a change lands
+	@echo "All checks passed."
+
+format: ## Is every file formatted
+	$(CARGO) fmt --all --check
+
+lint: ## Clippy, warnings as errors
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs: ## Do the docs of the code build without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+test-models: ## Fetch the small models that tests run with
+	$(CARGO) build --locked
+	$(TEST_ENV) $(CARGO) run --locked --quiet -- --data-dir target/test-setup setup
+
+unit: test-models ## Tests of the code, with the real small models
+	$(TEST_ENV) $(CARGO) test --workspace --locked
+
+test-tools: ## Install what the browser tests need
+	tools/browser-test-needs.sh
+
+browser: test-models test-tools ## Tests of the page in a real browser, against the real program
+	cd tests/browser && $(TEST_ENV) PREMISE_BIN="$$($(CARGO) metadata --format-version 1 --no-deps --locked \
+		| python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/premise" npm test
