@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. `RUST_LOG` sets the level (default: warnings, and `info` of this program when serving);
 /// `PREMISE_LOG=json` writes JSON lines.
 pub fn start(serving: bool) {
-    let default = if serving { "warn,premise=info" } else { "error,premise=warn" };
+    let default = if serving { "warn,premise=info,qdrant_edge=error" } else { "error,premise=warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second start (in tests) keeps the first.

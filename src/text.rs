@@ -14,7 +14,10 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
         let ends = match c {
             '\n' => true,
             '.' => {
-                next.is_none_or(char::is_whitespace) && !is_abbreviation(&text[start..at]) && starts_anew(&text[end..])
+                next.is_none_or(char::is_whitespace)
+                    && !is_abbreviation(&text[start..at])
+                    && !is_list_number(&text[start..at])
+                    && starts_anew(&text[end..])
             }
             '?' | '!' | ';' => next.is_none_or(char::is_whitespace),
             _ => false,
@@ -40,6 +43,12 @@ fn push(text: &str, range: Range<usize>, ranges: &mut Vec<Range<usize>>) {
 /// A new sentence begins with a capital, a digit, a bracket or a quotation mark.
 fn starts_anew(rest: &str) -> bool {
     rest.trim_start().chars().next().is_none_or(|c| !c.is_lowercase() && !matches!(c, ',' | ';' | ')'))
+}
+
+/// "2." before an item belongs to the item.
+fn is_list_number(before: &str) -> bool {
+    let word = before.trim();
+    (1..=3).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_abbreviation(before: &str) -> bool {
@@ -70,6 +79,7 @@ mod tests {
         check("ARTICLE 1\nTerm is 1.5 years.", &["ARTICLE 1", "Term is 1.5 years."]);
         check("Is it so? Yes; it is", &["Is it so?", "Yes;", "it is"]);
         check("e.g. this one. (a) Next", &["e.g. this one.", "(a) Next"]);
+        check("1. Rent is due. 2. It is late.", &["1. Rent is due.", "2. It is late."]);
         check("  \n ", &[]);
         check("§ 5. Größe über 3. Ende", &["§ 5.", "Größe über 3.", "Ende"]);
     }
