@@ -106,8 +106,8 @@ fn keep_private(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let is_new = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        if is_new {
+        // Only before anything about files is in it: an administrator may widen the rights later.
+        if !path.join(LOCK).exists() {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
                 .map_err(|error| Error::io(format_args!("make {} private", path.display()), &error))?;
         }

@@ -154,7 +154,9 @@ impl From<crate::store::StoreError> for Error {
             StoreError::DiskFull { .. } => return Self::disk_full(with_causes(&error)),
             StoreError::BadVector { .. } | StoreError::Other { .. } => (Kind::Internal, "store_failed"),
         };
-        Self::new(kind, code, with_causes(&error), hint(error.hint()))
+        // What the network said of a server that does not answer helps nobody.
+        let message = if kind == Kind::Unavailable { error.to_string() } else { with_causes(&error) };
+        Self::new(kind, code, message, hint(error.hint()))
     }
 }
 

@@ -48,9 +48,10 @@ pub(super) async fn run(
     };
     println!("1. Models");
     let for_setup = settings.clone();
+    let stop_setup = stop.clone();
     blocking(move || {
         for entry in setup::needed(&for_setup)? {
-            setup::install(entry, None, false, &for_setup, false)?;
+            setup::install(entry, None, &for_setup, false, &stop_setup)?;
         }
         Ok(())
     })
@@ -71,6 +72,9 @@ pub(super) async fn run(
     })
     .await?;
     show::sync_report(&report, false);
+    if report.interrupted {
+        return Ok(ExitCode::from(130));
+    }
 
     println!("3. A question\n   {QUESTION}\n");
     let request = SearchRequest { question: QUESTION.to_owned(), ..SearchRequest::default() };

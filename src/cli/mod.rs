@@ -178,7 +178,7 @@ impl Question {
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start(matches!(cli.verb, Verb::Serve { .. } | Verb::Demo(_)));
+    telemetry::start(matches!(cli.verb, Verb::Serve { .. }));
     let json = cli.verb.wants_json();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -209,7 +209,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     let settings = config::load(&data_dir)?;
     let stop = stop_on_ctrl_c();
     match cli.verb {
-        Verb::Setup(args) => blocking(move || setup::run(&args, &settings)).await,
+        Verb::Setup(args) => blocking(move || setup::run(&args, &settings, &stop)).await,
         Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
@@ -225,20 +225,6 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
             })
             .await
         }
-        verb => {
-            let desk = Desk::open(data_dir, settings.clone()).await?;
-            at_desk(verb, &desk, &settings, stop).await
-        }
-    }
-}
-
-async fn at_desk(verb: Verb, desk: &Desk, settings: &Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
-    match verb {
-        Verb::Add { files, collection, form } => {
-            let added = desk.add(collection.collection, files, stop, form.json).await?;
-            show::added(&added, form.json);
-            Ok(code(added.failed.is_empty(), added.interrupted))
-        }
         Verb::Sync { folder, cron, collection, form } => {
             let folders = match folder {
                 Some(path) => vec![config::SyncFolder { path: absolute(&path)?, collection: collection.collection }],
@@ -253,12 +239,29 @@ async fn at_desk(verb: Verb, desk: &Desk, settings: &Settings, stop: Arc<AtomicB
                 ));
             }
             match cron {
-                None => sync_once(desk, &folders, &stop, form).await,
+                None => sync_once(&data_dir, &settings, &folders, &stop, form).await,
                 Some(cron) => {
                     let clock = config::Sync { cron: Some(cron), folders };
-                    sync_by_the_clock(desk, &clock, &stop, form).await
+                    sync_by_the_clock(&data_dir, &settings, &clock, &stop, form).await
                 }
             }
+        }
+        verb => {
+            let desk = Desk::open(data_dir, settings).await?;
+            at_desk(verb, &desk, stop).await
+        }
+    }
+}
+
+async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitCode> {
+    match verb {
+        Verb::Add { files, collection, form } => {
+            let added = desk.add(collection.collection, files, stop, form.json).await?;
+            show::added(&added, form.json);
+            if added.added.is_empty() && !added.failed.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+            Ok(code(added.failed.is_empty(), added.interrupted))
         }
         Verb::Search { question, form } => {
             let found = desk.search(question.request()).await?;
@@ -283,18 +286,25 @@ async fn at_desk(verb: Verb, desk: &Desk, settings: &Settings, stop: Arc<AtomicB
             show::status(&desk.status().await?, form.json);
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Setup(_) | Verb::Serve { .. } | Verb::Demo(_) | Verb::Eval(_) | Verb::Reindex { .. } => {
-            Err(Error::internal("this verb has no desk"))
-        }
+        Verb::Setup(_)
+        | Verb::Sync { .. }
+        | Verb::Serve { .. }
+        | Verb::Demo(_)
+        | Verb::Eval(_)
+        | Verb::Reindex { .. } => Err(Error::internal("this verb has no desk")),
     }
 }
 
+/// The desk is open for the run alone: between two runs by the clock the data folder is free for other verbs, and a
+/// server that came, went or was started anew is found.
 async fn sync_once(
-    desk: &Desk,
+    data_dir: &std::path::Path,
+    settings: &Settings,
     folders: &[config::SyncFolder],
     stop: &Arc<AtomicBool>,
     form: Form,
 ) -> Result<ExitCode> {
+    let desk = Desk::open(data_dir.to_owned(), settings.clone()).await?;
     let mut worst = ExitCode::SUCCESS;
     for folder in folders {
         let report = desk.sync(&folder.collection, &folder.path, stop.clone(), form.json).await?;
@@ -310,16 +320,22 @@ async fn sync_once(
 }
 
 /// One sync now, then one whenever the clock says so, until stopped. A failing one is told and the next one tried.
-async fn sync_by_the_clock(desk: &Desk, clock: &config::Sync, stop: &Arc<AtomicBool>, form: Form) -> Result<ExitCode> {
+async fn sync_by_the_clock(
+    data_dir: &std::path::Path,
+    settings: &Settings,
+    clock: &config::Sync,
+    stop: &Arc<AtomicBool>,
+    form: Form,
+) -> Result<ExitCode> {
     crate::jobs::parse_cron(clock.cron.as_deref().unwrap_or_default())
         .map_err(|reason| Error::new(Kind::BadInput, "bad_cron", reason, "Write five fields, such as \"0 2 * * *\""))?;
     while !stop.load(Ordering::Relaxed) {
-        if let Err(error) = sync_once(desk, &clock.folders, stop, form).await {
+        if let Err(error) = sync_once(data_dir, settings, &clock.folders, stop, form).await {
             show::error(&error, form.json);
         }
         let Some(next) = crate::jobs::next_sync(clock, chrono::Local::now()) else { break };
         if !form.json {
-            println!("Next sync: {}", next.format("%Y-%m-%d %H:%M"));
+            println!("Next sync: {}", next.format("%Y-%m-%d %H:%M:%S"));
         }
         while chrono::Local::now() < next && !stop.load(Ordering::Relaxed) {
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;

@@ -1,6 +1,10 @@
 //! Set-up: fetch what the settings ask for and check it. The only verb that may open a connection to elsewhere.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::Args;
 
@@ -31,7 +35,7 @@ pub(super) struct SetupArgs {
     pub(super) json: bool,
 }
 
-pub(super) fn run(args: &SetupArgs, settings: &Settings) -> Result<ExitCode> {
+pub(super) fn run(args: &SetupArgs, settings: &Settings, stop: &AtomicBool) -> Result<ExitCode> {
     if args.list {
         return Ok(list(args.json, settings));
     }
@@ -44,7 +48,10 @@ pub(super) fn run(args: &SetupArgs, settings: &Settings) -> Result<ExitCode> {
     }
     for entry in &entries {
         let from = args.from.as_ref().filter(|_| args.model.first() == Some(&entry.name));
-        install(entry, from, args.full, settings, args.json)?;
+        install(entry, from, settings, args.json, stop)?;
+        if args.full {
+            models::verify(&settings.models.folder, entry, Check::Full)?;
+        }
     }
     if args.json {
         let names: Vec<_> = entries.iter().map(|entry| &entry.name).collect();
@@ -64,9 +71,9 @@ pub(super) fn needed(settings: &Settings) -> Result<Vec<&'static Entry>> {
 pub(super) fn install(
     entry: &Entry,
     from: Option<&PathBuf>,
-    full: bool,
     settings: &Settings,
     quiet: bool,
+    stop: &AtomicBool,
 ) -> Result<()> {
     let folder = &settings.models.folder;
     std::fs::create_dir_all(folder)
@@ -74,6 +81,10 @@ pub(super) fn install(
     let bar = Bar::fetching(quiet);
     let mut last = String::new();
     let mut progress = |progress: models::Progress| {
+        // Whatever is cut off here is a temporary file, which the next set-up goes on with or makes anew.
+        if stop.load(Ordering::Relaxed) {
+            std::process::exit(130);
+        }
         // Without a terminal, each step is one line.
         if !quiet && !std::io::IsTerminal::is_terminal(&std::io::stderr()) && progress.message != last {
             eprintln!("{}: {}", progress.model, progress.message);
@@ -86,9 +97,6 @@ pub(super) fn install(
         None => models::ensure(folder, entry, &Origins::from_env(), &mut progress)?,
     };
     bar.finish();
-    if full {
-        models::verify(folder, entry, Check::Full)?;
-    }
     if !quiet && !entry.is_pinned() {
         for file in &installed.files {
             println!(

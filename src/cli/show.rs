@@ -13,7 +13,9 @@ pub(super) fn error(error: &Error, json: bool) {
     if json {
         print_json(&serde_json::json!({ "error": error }));
     } else {
-        eprintln!("premise: {error}.\n  {}.", error.hint.trim_end_matches('.'));
+        let message = error.message.trim_end();
+        let stop = if message.ends_with(['.', '\n', '`']) || message.contains('\n') { "" } else { "." };
+        eprintln!("premise: {message}{stop}\n  {}.", error.hint.trim_end_matches('.'));
     }
 }
 

@@ -133,12 +133,12 @@ impl Db {
         .map(|id: Option<Uuid>| id.map(CollectionId))
     }
 
-    /// All collections by name.
+    /// All collections that hold something, by name.
     pub fn collections(&self) -> Result<Vec<CollectionSummary>> {
         self.read("list collections", |c| {
             c.prepare(
                 "SELECT c.id, c.name, count(d.id), coalesce(sum(d.pages), 0) FROM collections c
-                 LEFT JOIN documents d ON d.collection = c.id AND NOT d.removing GROUP BY c.id ORDER BY c.name",
+                 JOIN documents d ON d.collection = c.id AND NOT d.removing GROUP BY c.id ORDER BY c.name",
             )?
             .query_map([], |r| {
                 Ok(CollectionSummary {

@@ -108,8 +108,8 @@ impl Library {
         let source = Source { path: path.to_owned(), place: added_place(path, Some(file))? };
         let stop = AtomicBool::new(false);
         let ingested = self.ingest(collection, &[source], &stop, &|progress| self.running.note(&progress))?;
-        if let Some(failure) = ingested.failed.into_iter().next() {
-            return Err(Error::new(Kind::Unreadable, "unreadable_file", failure.reason, failure.hint));
+        if let Some(error) = ingested.first_error {
+            return Err(error);
         }
         let id = ingested.documents.first().map(|(id, _)| *id);
         id.map(|id| self.document(id)).transpose()?.ok_or_else(|| Error::internal("the upload was not stored"))
@@ -204,8 +204,7 @@ pub(super) fn unreadable(path: &Path, reason: &str) -> Failure {
 }
 
 fn added_place(path: &Path, name: Option<&str>) -> Result<Place> {
-    let metadata =
-        std::fs::metadata(path).map_err(|error| Error::io(format_args!("open {}", path.display()), &error))?;
+    let metadata = std::fs::metadata(path).map_err(|error| Error::io("open it", &error))?;
     let own_name = || path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Place {
         file: name.map_or_else(own_name, str::to_owned),

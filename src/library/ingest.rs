@@ -72,6 +72,8 @@ pub(super) struct Ingested {
     /// Documents that are now in, with the file each was read from.
     pub documents: Vec<(DocumentId, String)>,
     pub failed: Vec<Failure>,
+    /// The first of them as an error, for a caller who brought one file.
+    pub first_error: Option<Error>,
     pub pages: u64,
     pub throughput: Throughput,
     pub interrupted: bool,
@@ -105,8 +107,8 @@ impl Library {
             on_progress(Progress::Failed { file: source.file.clone(), reason: error.message.clone() });
             let failure = Failure {
                 file: source.file.clone(),
-                reason: error.message,
-                hint: error.hint,
+                reason: error.message.clone(),
+                hint: error.hint.clone(),
                 size_bytes: source.size_bytes,
                 modified_ms: source.modified_ms,
             };
@@ -116,11 +118,13 @@ impl Library {
             };
             // An upload that failed is told to its sender at once; a folder's failures are kept for the reports.
             if let Some(folder) = folder
-                && let Err(error) = self.db.note_failure(collection, Some(folder), &failure)
+                && let Err(problem) = self.db.note_failure(collection, Some(folder), &failure)
             {
-                warn!(%error, "cannot note a failure");
+                warn!(error = %problem, "cannot note a failure");
             }
-            result.lock().unwrap_or_else(PoisonError::into_inner).failed.push(failure);
+            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+            result.first_error.get_or_insert(error);
+            result.failed.push(failure);
         };
         let added = |id: DocumentId, file: &str, pages: usize| {
             on_progress(Progress::Added { file: file.to_owned() });

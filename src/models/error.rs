@@ -148,8 +148,13 @@ impl ModelError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Unknown { .. } | Self::WrongPlatform { .. } | Self::Hub { .. } | Self::Graph { .. } => return None,
-            Self::NoPrecision { .. } => "set embedder.precision = \"fp32\"".to_owned(),
+            Self::Unknown { .. } | Self::WrongPlatform { .. } => {
+                "`premise setup --list` shows the models for this machine; a GGUF file of your own is named by its path"
+                    .to_owned()
+            }
+            Self::Hub { .. } => "try again later, or give the file with --from".to_owned(),
+            Self::Graph { .. } => "run `premise setup --full`, which finds a damaged file".to_owned(),
+            Self::NoPrecision { .. } => "set precision = \"fp32\" under [models] in the settings".to_owned(),
             Self::NotInstalled { .. } => "run `premise setup`".to_owned(),
             Self::Altered { path, .. } => format!(
                 "run `premise setup` to fetch it anew; if you replaced {} on purpose, put the original back",
@@ -174,7 +179,9 @@ impl ModelError {
             Self::Gated { repository, .. } => {
                 format!("accept the licence on the page of {repository} and set HF_TOKEN to a token that may read it")
             }
-            Self::DiskFull { .. } => "free some space or set models_dir to another disk".to_owned(),
+            Self::DiskFull { .. } => {
+                "free some space, or set folder under [models] in the settings to a place on another disk".to_owned()
+            }
             Self::AllSourcesFailed { attempts, .. } => {
                 let mut hints: Vec<_> = attempts.iter().filter_map(Self::hint).collect();
                 hints.dedup();

@@ -58,8 +58,8 @@ pub(super) fn verify_file(
     {
         return Err(ModelError::Altered {
             path,
-            expected: format!("that of a file of {size_bytes} bytes"),
-            found: format!("that of one of {}", now.size_bytes),
+            expected: file.sha256.clone().unwrap_or_else(|| "another".to_owned()),
+            found: format!("that of a file of {} bytes instead of {size_bytes}", now.size_bytes),
         });
     }
     let seal = read_seal(&path);
