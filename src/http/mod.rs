@@ -107,8 +107,10 @@ impl Service {
     }
 }
 
+/// Largest JSON body; an upload is a stream of its own and has its own limit.
+const MOST_JSON_BYTES: usize = 1 << 20;
+
 fn router(app: App) -> Router {
-    let upload_limit = (app.settings.serve.max_upload_mb << 20) as usize;
     let api = Router::new()
         .route("/search", post(questions::search))
         .route("/ask", post(questions::ask))
@@ -125,7 +127,7 @@ fn router(app: App) -> Router {
         .route("/", get(assets::index))
         .route("/assets/{name}", get(assets::asset))
         .fallback(no_such_address)
-        .layer(DefaultBodyLimit::max(upload_limit))
+        .layer(DefaultBodyLimit::max(MOST_JSON_BYTES))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)
 }
