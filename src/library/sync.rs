@@ -2,7 +2,7 @@
 //! taken out, and everything else is left alone, all decided by content.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{PoisonError, TryLockError, atomic::AtomicBool},
 };
@@ -117,9 +117,9 @@ impl Library {
             ));
         }
 
-        let (retry, still_failed) = self.without_known_failures(collection, &folder, scan.files)?;
+        let (retry, failed_paths, still_failed) = self.without_known_failures(collection, &folder, scan.files)?;
         let names = Names::new(&folder, &known, self.db.other_files(collection, &folder)?);
-        let plan = make_plan(&known, &retry);
+        let plan = make_plan(&known, &retry, &failed_paths);
         let mut report = SyncReport {
             folder: folder.clone(),
             collection: name.to_owned(),
@@ -166,7 +166,7 @@ impl Library {
         collection: CollectionId,
         folder: &Path,
         found: Vec<FoundFile>,
-    ) -> Result<(Vec<FoundFile>, Vec<Failure>)> {
+    ) -> Result<(Vec<FoundFile>, HashSet<PathBuf>, Vec<Failure>)> {
         let mut failures: HashMap<String, Failure> = self
             .db
             .failures_of_folder(collection, folder)?
@@ -174,12 +174,14 @@ impl Library {
             .map(|failure| (failure.file.clone(), failure))
             .collect();
         let mut still = Vec::new();
+        let mut paths = HashSet::new();
         let mut rest = Vec::new();
         for file in found {
             let name = relative(folder, &file.path);
             match failures.remove(&name) {
                 Some(failure) if failure.size_bytes == file.size_bytes && failure.modified_ms == file.modified_ms => {
                     still.push(failure);
+                    paths.insert(file.path);
                 }
                 _ => rest.push(file),
             }
@@ -188,7 +190,7 @@ impl Library {
         for name in failures.into_keys() {
             self.db.clear_failure(collection, &name)?;
         }
-        Ok((rest, still))
+        Ok((rest, paths, still))
     }
 
     fn note_moves(
@@ -275,10 +277,12 @@ impl Library {
     }
 }
 
-/// A document that an older reader read is read again, as if its file had changed.
-fn make_plan(known: &[FileRow], found: &[FoundFile]) -> Plan {
+/// A document that an older reader read is read again, as if its file had changed. A file that was damaged after it
+/// had been read is there still: what was read of it stays.
+fn make_plan(known: &[FileRow], found: &[FoundFile], failed: &HashSet<PathBuf>) -> Plan {
     let known: Vec<KnownFile> = known
         .iter()
+        .filter(|row| !failed.contains(&row.path))
         .map(|row| KnownFile {
             path: row.path.clone(),
             sha256: if row.revision == premise_ingest::REVISION { row.sha256.clone() } else { String::new() },
