@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, atomic::AtomicBool},
+    sync::{PoisonError, atomic::AtomicBool},
 };
 
 use serde::Serialize;
 use tracing::info;
 
-use super::{LIVE_INDEX, Library, OnProgress, Progress, index_name};
+use super::{LIVE_INDEX, Library, OnProgress, Progress, index_belongs_to, index_name};
 use crate::{
     embed::EmbedderIdentity,
     error::Result,
@@ -60,7 +60,9 @@ impl Library {
     pub fn reindex(&self, stop: &AtomicBool, on_progress: OnProgress) -> Result<usize> {
         let live = self.db.meta(LIVE_INDEX)?.unwrap_or_default();
         let name = next_index_name(&self.embedder, &live);
-        let fresh = (self.open_index)(&name)?;
+        // A library that was opened for another embedder has its new index open already, and no old one.
+        let replaces = index_belongs_to(&live, &self.embedder);
+        let fresh = if replaces { (self.open_index)(&name)? } else { self.store() };
         for collection in self.wait(fresh.maintenance_collections())? {
             self.wait(fresh.delete(collection, Filter::default()))?;
         }
@@ -74,12 +76,13 @@ impl Library {
         on_progress(Progress::Maintaining);
         self.wait(fresh.maintain())?;
         self.db.set_meta(LIVE_INDEX, &name)?;
-        let old = std::mem::replace(&mut *self.index.write().unwrap_or_else(PoisonError::into_inner), fresh);
-        for collection in self.wait(old.maintenance_collections())? {
-            self.wait(old.delete(collection, Filter::default()))?;
+        if replaces {
+            let old = std::mem::replace(&mut *self.index.write().unwrap_or_else(PoisonError::into_inner), fresh);
+            for collection in self.wait(old.maintenance_collections())? {
+                self.wait(old.delete(collection, Filter::default()))?;
+            }
+            self.wait(old.flush())?;
         }
-        self.wait(old.flush())?;
-        drop::<Arc<dyn Store>>(old);
         // Whatever came in while the new index was being built.
         self.mend(stop, on_progress)?;
         Ok(documents.len())

@@ -122,7 +122,10 @@ impl Library {
 
     /// Opens the library for a rebuild: the live index may belong to another embedder.
     pub fn open_for_reindex(parts: Parts) -> Result<Self> {
-        let Some(name) = parts.db.meta(LIVE_INDEX)? else { return Self::open(parts) };
+        let name = match parts.db.meta(LIVE_INDEX)? {
+            Some(name) if !index_belongs_to(&name, &parts.embedder) => name,
+            _ => return Self::open(parts),
+        };
         let next = mend::next_index_name(&parts.embedder, &name);
         Self::assemble(parts, &next)
     }
