@@ -53,9 +53,20 @@ pub enum DbError {
 impl DbError {
     /// True when the disk has no room left.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. }
-            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+        let Self::Sqlite { source, path, .. } = self else { return false };
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => true,
+            // What SQLite says when not even the small file beside the ledger fits; the disk itself is asked.
+            Some(rusqlite::ErrorCode::SystemIoFailure) => path.parent().is_some_and(has_no_room),
+            _ => false,
+        }
     }
+}
+
+fn has_no_room(folder: &Path) -> bool {
+    use std::io::{ErrorKind, Write};
+    let probed = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| file.write_all(&[0; 64 << 10]));
+    probed.is_err_and(|error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
 /// A result of the ledger.
