@@ -89,7 +89,13 @@ impl Error {
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::disk_full(message),
             ErrorKind::NotFound => Self::new(Kind::NotFound, "not_found", message, "Check the spelling of the path"),
-            ErrorKind::PermissionDenied => Self::new(
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => Self::new(
+                Kind::BadInput,
+                "not_a_folder",
+                message,
+                "A part of this path is a file and no folder: choose another place",
+            ),
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::new(
                 Kind::Forbidden,
                 "no_rights",
                 message,
