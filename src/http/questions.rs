@@ -53,6 +53,7 @@ fn as_sse(event: &AskEvent) -> Result<Event, axum::Error> {
         AskEvent::Passages(passages, took_ms) => Event::default()
             .event("passages")
             .json_data(Found { passages: passages.clone(), took_ms: *took_ms }),
+        AskEvent::Queued(place) => Event::default().event("queued").json_data(serde_json::json!({ "place": place })),
         AskEvent::Piece(text) => Event::default().event("piece").json_data(serde_json::json!({ "text": text })),
         AskEvent::Done(answer) => Event::default().event("done").json_data(answer),
         AskEvent::Failed(error) => Event::default().event("error").json_data(&body(error)["error"]),

@@ -1,0 +1,186 @@
+//! Answers by a real, small model: quotes that stand on the page, honest refusals, and people who leave or must wait.
+
+use std::{fs, sync::Arc};
+
+use premise::{
+    error::Error,
+    library::{Answer, AskEvent, Library, SearchRequest},
+};
+use tokio::sync::mpsc::Receiver;
+
+use crate::{
+    files::{CLINIC, GARDEN, LEASE, pdf},
+    world::{World, wait_until},
+};
+
+fn ask(world: &World, library: &Arc<Library>, question: &str) -> Result<Receiver<AskEvent>, Error> {
+    let request = SearchRequest { question: question.to_owned(), ..SearchRequest::default() };
+    world.block_on(library.ask(request))
+}
+
+fn answer(world: &World, library: &Arc<Library>, question: &str) -> Answer {
+    let mut events = ask(world, library, question).expect("the question can be asked");
+    world.block_on(async {
+        while let Some(event) = events.recv().await {
+            match event {
+                AskEvent::Done(answer) => return *answer,
+                AskEvent::Failed(error) => panic!("{error:?}"),
+                AskEvent::Passages(..) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
+            }
+        }
+        panic!("the answer broke off")
+    })
+}
+
+fn three_files(world: &World) -> Arc<Library> {
+    world.write("lease.pdf", pdf(&LEASE));
+    world.write("vaccines.md", CLINIC);
+    world.write("garden.txt", GARDEN);
+    let library = world.library();
+    world.sync(&library);
+    library
+}
+
+/// Numbers in marks such as `[2]`, in order.
+fn marks(answer: &str) -> Vec<usize> {
+    answer.split('[').skip(1).filter_map(|rest| rest.split_once(']')?.0.parse().ok()).collect()
+}
+
+#[test]
+fn every_quote_stands_on_its_page_and_every_mark_has_its_citation() {
+    let world = World::new();
+    let library = three_files(&world);
+    let mut cited = 0;
+    for question in [
+        "When does the lease between Harbour Estates and Willow Books end?",
+        "How high is the rent a month?",
+        "At what age is the first dose of the measles vaccine given?",
+        "What grows well beside tomatoes?",
+    ] {
+        let answer = answer(&world, &library, question);
+        assert!(!answer.passages.is_empty(), "{question}");
+        assert_eq!(answer.refused, answer.citations.is_empty(), "{answer:?}");
+        if answer.refused {
+            assert_eq!(answer.answer, "Your files do not say.");
+            continue;
+        }
+        cited += 1;
+        assert!(answer.timings.first_token_ms.is_some_and(|ms| ms <= answer.timings.total_ms), "{answer:?}");
+        let numbers: Vec<_> = answer.citations.iter().map(|citation| citation.n).collect();
+        assert_eq!(marks(&answer.answer), numbers, "{answer:?}");
+        for citation in &answer.citations {
+            let passage = answer.passages.iter().find(|passage| passage.n == citation.n).expect("n is a passage's");
+            assert_eq!((passage.document, &passage.file), (citation.document, &citation.file));
+            assert!((passage.page_start..=passage.page_end).contains(&citation.page), "{citation:?}");
+            let page = library.page(citation.document, citation.page).expect("the page is there");
+            assert!(!citation.quote.is_empty() && page.text.contains(&citation.quote), "{citation:?}");
+        }
+    }
+    assert!(cited > 0, "even the smallest model answers one of them");
+}
+
+#[test]
+fn a_question_that_has_nothing_to_do_with_the_files_is_refused_without_asking_the_model() {
+    let world = World::new();
+    let library = three_files(&world);
+    let answer = answer(&world, &library, "Who scored in the football final of Uruguay?");
+    assert!(answer.refused, "{answer:?}");
+    assert_eq!(answer.answer, "Your files do not say.");
+    assert_eq!(answer.timings.first_token_ms, None);
+    assert!(answer.citations.is_empty());
+}
+
+#[test]
+fn without_any_files_every_question_is_refused() {
+    let world = World::new();
+    let library = world.library();
+    let answer = answer(&world, &library, "When does the lease end?");
+    assert!(answer.refused && answer.passages.is_empty(), "{answer:?}");
+}
+
+#[test]
+fn two_who_ask_at_once_are_both_answered() {
+    let world = World::new();
+    let library = three_files(&world);
+    let first = ask(&world, &library, "When does the lease end?").expect("the question can be asked");
+    let second = ask(&world, &library, "How high is the rent a month?").expect("the question can be asked");
+    for mut events in [first, second] {
+        let mut kinds = Vec::new();
+        while let Some(event) = world.block_on(events.recv()) {
+            kinds.push(match event {
+                AskEvent::Queued(_) => continue,
+                AskEvent::Passages(..) => "passages",
+                AskEvent::Piece(_) => "piece",
+                AskEvent::Done(_) => "done",
+                AskEvent::Failed(error) => panic!("{error:?}"),
+            });
+        }
+        let last = kinds.len() - 1;
+        assert_eq!((kinds[0], kinds[last]), ("passages", "done"));
+        assert!(last > 1 && kinds[1..last].iter().all(|kind| *kind == "piece"), "{kinds:?}");
+    }
+}
+
+/// One place in the queue, and a prompt to which the model writes hundreds of words.
+fn a_talkative_world() -> World {
+    let world = World::with_settings(
+        "[models]\ngenerator = \"smollm2-135m\"\n\
+         [answer]\nqueue = 1\npassages = 1\ncontext_tokens = 100\nmax_tokens = 1000\n",
+    );
+    let prompts = world.data_dir().join("prompts");
+    fs::create_dir(&prompts).expect("a folder can be made");
+    fs::write(prompts.join("answer.system.txt"), "You write very long stories.").expect("a prompt can be written");
+    let user = "Write a very long story of twenty chapters about this: {passages}\n{question}";
+    fs::write(prompts.join("answer.user.txt"), user).expect("a prompt can be written");
+    world
+}
+
+/// Waits for the model's first words.
+fn first_piece(world: &World, events: &mut Receiver<AskEvent>) {
+    while let Some(event) = world.block_on(events.recv()) {
+        if matches!(event, AskEvent::Piece(_)) {
+            return;
+        }
+    }
+    panic!("the model writes nothing");
+}
+
+#[test]
+fn a_full_queue_turns_people_away_politely_and_one_who_leaves_frees_it() {
+    const QUESTION: &str = "What grows well beside tomatoes?";
+    let world = a_talkative_world();
+    world.write("garden.txt", GARDEN);
+    let library = world.library();
+    world.sync(&library);
+    let server = world.serve_library(library.clone());
+
+    let mut events = ask(&world, &library, QUESTION).expect("the question can be asked");
+    first_piece(&world, &mut events);
+    let error = ask(&world, &library, QUESTION).expect_err("the queue is full");
+    assert_eq!(error.code, "busy");
+    let refusal = server.post("/api/v1/ask", &serde_json::json!({ "question": QUESTION }));
+    refusal.refused(429, "busy");
+    assert_eq!(refusal.headers["retry-after"], "5");
+    // Searching needs no place in the model's queue.
+    assert_eq!(world.search(&library, "tomatoes").len(), 1);
+
+    let mut pieces = 1;
+    while pieces < 20 {
+        match world.block_on(events.recv()) {
+            Some(AskEvent::Piece(_)) => pieces += 1,
+            other => panic!("it goes on writing: {other:?}"),
+        }
+    }
+    // Nobody reads any more: the model stops long before its thousand tokens, and the next one has their place.
+    let left = std::time::Instant::now();
+    drop(events);
+    let mut next = None;
+    wait_until("the model is free", || {
+        next = ask(&world, &library, QUESTION).ok();
+        next.is_some()
+    });
+    let freed = left.elapsed();
+    first_piece(&world, &mut next.expect("it was asked"));
+    assert!(freed.as_secs() < 5, "the model stopped at once and not after {freed:?}");
+    world.shut_down(server);
+}

@@ -1,0 +1,102 @@
+//! Files for tests, made on the fly: small PDFs and a few texts whose facts nobody mixes up.
+
+use lopdf::{Dictionary, Document, Object, Stream, dictionary};
+
+/// A PDF whose pages show these texts.
+pub(crate) fn pdf(pages: &[&str]) -> Vec<u8> {
+    save(pdf_document(pages))
+}
+
+/// A PDF that opens only with a password.
+pub(crate) fn locked_pdf() -> Vec<u8> {
+    let mut document = pdf_document(&["The password of the safe is never told."]);
+    let id = Object::string_literal("0123456789abcdef");
+    document.trailer.set("ID", vec![id.clone(), id]);
+    let version = lopdf::EncryptionVersion::V2 {
+        document: &document,
+        owner_password: "owner",
+        user_password: "secret",
+        key_length: 128,
+        permissions: lopdf::Permissions::all(),
+    };
+    let state = lopdf::EncryptionState::try_from(version).expect("the key can be made");
+    document.encrypt(&state).expect("the file can be locked");
+    save(document)
+}
+
+fn pdf_document(pages: &[&str]) -> Document {
+    let mut document = Document::with_version("1.7");
+    let tree = document.new_object_id();
+    let font = document.add_object(dictionary! {
+        "Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Helvetica", "Encoding" => "WinAnsiEncoding",
+    });
+    let kids: Vec<Object> = pages
+        .iter()
+        .map(|text| {
+            let shown: Vec<_> = lines(text).iter().map(|line| format!("({line}) Tj T*")).collect();
+            let content = format!("BT /F1 11 Tf 14 TL 72 720 Td {} ET", shown.join("\n"));
+            let content = document.add_object(Stream::new(Dictionary::new(), content.into_bytes()));
+            let page = dictionary! {
+                "Type" => "Page", "Parent" => tree, "Contents" => content,
+                "MediaBox" => vec![0.into(), 0.into(), 612.into(), 792.into()],
+                "Resources" => dictionary! { "Font" => dictionary! { "F1" => font } },
+            };
+            document.add_object(page).into()
+        })
+        .collect();
+    let pages = dictionary! { "Type" => "Pages", "Count" => kids.len() as i64, "Kids" => kids };
+    document.objects.insert(tree, pages.into());
+    let catalog = document.add_object(dictionary! { "Type" => "Catalog", "Pages" => tree });
+    document.trailer.set("Root", catalog);
+    document
+}
+
+/// Words in lines of at most 80 characters, for a PDF's string.
+fn lines(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("there is always one");
+        if last.len() + word.len() > 80 {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines.iter().map(|line| line.replace('\\', "\\\\").replace('(', "\\(").replace(')', "\\)")).collect()
+}
+
+fn save(mut document: Document) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    document.save_to(&mut bytes).expect("a PDF can be written to memory");
+    bytes
+}
+
+pub(crate) const LEASE: [&str; 2] = [
+    "Lease between Harbour Estates and Willow Books. The lease begins on 1 July 2024 and ends on 30 June 2031. \
+     The tenant may end it early with six months of notice in writing.",
+    "The rent is 4,500 dollars a month, due on the first day of each month. \
+     The tenant pays a deposit of 9,000 dollars, which is given back within thirty days after the lease has ended.",
+];
+
+pub(crate) const CLINIC: &str = "# Vaccination of infants\n\n\
+    The first dose of the measles vaccine is given at the age of twelve months, the second at four years. \
+    A fever above 38.5 degrees on the day of the vaccination is a reason to wait.\n";
+
+pub(crate) const GARDEN: &str = "Tomatoes are watered in the early morning and never on their leaves. \
+    Basil grows well beside them and keeps whiteflies away.\n";
+
+/// A text of two chunks that no other number gives.
+pub(crate) fn long_text(number: usize) -> String {
+    (0..12)
+        .map(|sentence| {
+            let clause = number * 1000 + sentence;
+            format!(
+                "Clause {clause} of agreement {number} obliges the supplier to deliver {clause} crates of oranges to \
+                 warehouse {sentence} before noon. "
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,13 @@
+//! The program as people meet it: real files, real models, the real store, the real server and the real binary.
+
+mod answers;
+mod crash;
+mod diskfull;
+mod files;
+mod ingest;
+mod server;
+mod service;
+mod store_contract;
+mod verbs;
+mod walls;
+mod world;
