@@ -236,7 +236,7 @@ impl Done {
         assert_eq!(self.out, "", "{self:?}");
         // A server logs before it.
         let said = self.err.find("premise: ").map(|at| &self.err[at..]).unwrap_or_default();
-        let (said, hinted) = said.split_once(".\n  ").unwrap_or_default();
+        let (said, hinted) = said.trim_end().rsplit_once("\n  ").unwrap_or_default();
         assert!(said.contains(sentence), "{sentence}: {self:?}");
         assert!(hinted.contains(hint), "{hint}: {self:?}");
     }
