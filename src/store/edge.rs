@@ -55,6 +55,9 @@ impl EdgeStore {
         let lock = std::fs::create_dir_all(folder)
             .and_then(|()| File::create(folder.join("premise.lock")))
             .map_err(unwritable)?;
+        if fs4::available_space(folder).map_err(unwritable)? < OPENING_BYTES {
+            return Err(unwritable(io::ErrorKind::StorageFull.into()));
+        }
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -256,6 +259,9 @@ fn name(folder: &Path) -> String {
 /// kills the whole process (`SIGBUS`) instead of refusing a write, so the disk must never become
 /// full by us.
 const RESERVE_BYTES: u64 = 256 << 20;
+
+/// Opening writes little, but what it writes must fit for the same reason.
+const OPENING_BYTES: u64 = 64 << 20;
 
 /// Refuses when fewer than [`RESERVE_BYTES`] would be left after writing so many.
 fn check_room(folder: &Path, bytes: u64) -> Result<(), OperationError> {
