@@ -1,7 +1,7 @@
 //! Words as sparse vectors for BM25: the same for every store, and with the identifiers of law and medicine kept whole.
 //! The store adds the rarity of each word (IDF), because it changes with what a person may read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use rust_stemmers::{Algorithm, Stemmer};
 
@@ -57,6 +57,19 @@ pub fn terms(text: &str) -> impl Iterator<Item = String> + use<> {
         }
     }
     found.into_iter()
+}
+
+/// The words of a text with the bytes they take; the commonest ones without a term.
+pub fn words_with_terms(text: &str) -> Vec<(Range<usize>, Option<String>)> {
+    let stemmer = Stemmer::create(Algorithm::English);
+    words(text)
+        .into_iter()
+        .map(|word| {
+            let plain = normal(word.of(text));
+            let common = STOP_WORDS.binary_search(&plain.as_str()).is_ok();
+            (word.start..word.end, (!common).then(|| stemmer.stem(&plain).into_owned()))
+        })
+        .collect()
 }
 
 /// Too common in English to tell passages apart. Sorted. `no` and `not` are kept: they turn a clause round.
