@@ -33,7 +33,7 @@ fn stretched(score: Option<f32>, (least, most): (f32, f32)) -> f32 {
 }
 
 /// Hits of documents that are probably meant, with one of the others after every few.
-pub(super) fn interleaved(probable: Vec<Hit>, others: Vec<Hit>) -> Vec<Hit> {
+pub(super) fn interleaved(probable: &[Hit], others: Vec<Hit>) -> Vec<Hit> {
     let mut hits = Vec::with_capacity(probable.len() + others.len());
     let mut others = others.into_iter();
     for run in probable.chunks(PROBABLE_RUN) {
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn others_stay_in_sight_of_what_is_probably_meant() {
         let hits = |ids: std::ops::Range<u128>| ids.map(|id| hit(id, None, None)).collect::<Vec<_>>();
-        assert_eq!(order(&interleaved(hits(0..6), hits(10..13))), [0, 1, 2, 3, 10, 4, 5, 11, 12]);
-        assert_eq!(order(&interleaved(hits(0..0), hits(10..12))), [10, 11]);
+        assert_eq!(order(&interleaved(&hits(0..6), hits(10..13))), [0, 1, 2, 3, 10, 4, 5, 11, 12]);
+        assert_eq!(order(&interleaved(&hits(0..0), hits(10..12))), [10, 11]);
     }
 }

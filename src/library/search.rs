@@ -105,7 +105,7 @@ impl Library {
         if !named.is_sure || hits.len() < k {
             let mut others = self.hits(&scope, question, filter, wanted).await?;
             others.retain(|hit| !named.documents.contains(&hit.document));
-            hits = if named.is_sure { [hits, others].concat() } else { rank::interleaved(hits, others) };
+            hits = if named.is_sure { [hits, others].concat() } else { rank::interleaved(&hits, others) };
         }
         self.blocking(move |library| library.passages(&hits, k)).await
     }

@@ -122,26 +122,25 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Within a clause: from a naming word to the last one that only words of the names lie before.
+/// Within a clause: from a naming word to the last one that only words of the names lie before. With several naming
+/// words the other words of the names around them go too ("Acme Holdings Inc"); with one, what is left of them says
+/// what kind of document it is.
 fn naming_runs(kinds: &[Kind], clause: Range<usize>) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    let mut open = false;
-    for at in clause {
-        match kinds[at] {
-            Kind::Naming if open => {
-                if let Some(run) = runs.last_mut() {
-                    run.end = at + 1;
-                }
+    let mut start = clause.start;
+    kinds[clause]
+        .split(|kind| *kind == Kind::Other)
+        .filter_map(|stretch| {
+            let from = start;
+            start += stretch.len() + 1;
+            let naming: Vec<usize> = (0..stretch.len()).filter(|at| stretch[*at] == Kind::Naming).collect();
+            let (first, last) = (*naming.first()?, *naming.last()?);
+            if naming.len() == 1 {
+                return Some(from + first..from + last + 1);
             }
-            Kind::Naming => {
-                runs.push(at..at + 1);
-                open = true;
-            }
-            Kind::Other => open = false,
-            Kind::Theirs | Kind::Common => {}
-        }
-    }
-    runs
+            let theirs: Vec<usize> = (0..stretch.len()).filter(|at| stretch[*at] != Kind::Common).collect();
+            Some(from + theirs.first()?..from + theirs.last()? + 1)
+        })
+        .collect()
 }
 
 /// Whether a term can name a document: a letter or a number of one or two digits is in every list.
