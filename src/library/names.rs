@@ -30,8 +30,9 @@ impl Library {
         Ok(named(&*self.identities()?, question, scope, within))
     }
 
-    /// The identities of all documents. Only new documents are read: a document's content never changes.
-    fn identities(&self) -> Result<Arc<Identities>> {
+    /// The identities of all documents. Only new documents are read: a document's content never changes. Called after
+    /// a start and after an ingest too, so that no question waits for it.
+    pub(super) fn identities(&self) -> Result<Arc<Identities>> {
         let mut kept = self.names.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = self.db.change_mark()?;
         if let Some((known, identities)) = &*kept
