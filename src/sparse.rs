@@ -1,20 +1,19 @@
-//! Words as sparse vectors for BM25: the same for every store, and with the identifiers of law and
-//! medicine kept whole. The store adds the rarity of each word (IDF), because it changes with what
-//! a person may read.
+//! Words as sparse vectors for BM25: the same for every store, and with the identifiers of law and medicine kept whole.
+//! The store adds the rarity of each word (IDF), because it changes with what a person may read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use rust_stemmers::{Algorithm, Stemmer};
 
 use crate::store::SparseVector;
 
-/// How soon repeating a word stops to count, and how much long passages are held back: Robertson
-/// and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), section 3.3.
+/// How soon repeating a word stops to count, and how much long passages are held back: Robertson and Zaragoza, "The
+/// Probabilistic Relevance Framework: BM25 and Beyond" (2009), section 3.3.
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// Terms in a usual passage. Fixed, so that a passage's vector does not change with its neighbours.
-/// Chunks of 254 word pieces had 120 (CUAD contracts), 111 (NDAs) and 128 (NIH answers) on average.
+/// Terms in a usual passage. Fixed, so that a passage's vector does not change with its neighbours. Measured as the
+/// mean of AVG_MEASURED.
 const AVG_TERMS: f32 = 120.0;
 
 /// A passage's terms, weighted by `tf * (K1 + 1) / (tf + K1 * (1 - B + B * terms / AVG_TERMS))`.
@@ -37,9 +36,8 @@ pub fn embed_question(text: &str) -> SparseVector {
     SparseVector { indices, values }
 }
 
-/// The terms of a text in their order, repeated as often as there: words in lower case, without the
-/// commonest ones, cut to their English stem; and after the words of an identifier (`E11.9`,
-/// `12(b)`, `§ 12`) the whole of it.
+/// The terms of a text in their order, repeated as often as there: words in lower case, without the commonest ones, cut
+/// to their English stem; and after the words of an identifier (`E11.9`, `12(b)`, `§ 12`) the whole of it.
 pub fn terms(text: &str) -> impl Iterator<Item = String> + use<> {
     let stemmer = Stemmer::create(Algorithm::English);
     let words = words(text);
@@ -58,8 +56,20 @@ pub fn terms(text: &str) -> impl Iterator<Item = String> + use<> {
     found.into_iter()
 }
 
-/// Too common in English to tell passages apart. Sorted. `no` and `not` are kept: they turn a
-/// clause round.
+/// The words of a text with the bytes they take; the commonest ones without a term.
+pub fn words_with_terms(text: &str) -> Vec<(Range<usize>, Option<String>)> {
+    let stemmer = Stemmer::create(Algorithm::English);
+    words(text)
+        .into_iter()
+        .map(|word| {
+            let plain = normal(word.of(text));
+            let common = STOP_WORDS.binary_search(&plain.as_str()).is_ok();
+            (word.start..word.end, (!common).then(|| stemmer.stem(&plain).into_owned()))
+        })
+        .collect()
+}
+
+/// Too common in English to tell passages apart. Sorted. `no` and `not` are kept: they turn a clause round.
 const STOP_WORDS: [&str; 58] = [
     "a", "about", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
     "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its",
@@ -121,10 +131,9 @@ fn is_hyphen(c: char) -> bool {
 /// More parts than that are no identifier but a table's dots or a long number.
 const MAX_PARTS: usize = 8;
 
-/// Adds the identifier that starts with the first of these words, if one does, and gives the number
-/// of words looked at. An identifier has a digit and is of several words joined without spaces
-/// (`ICD-10`, `2.1(a)(ii)`); after a paragraph sign it is added with the sign as well, and may be a
-/// single word (`§ 12`).
+/// Adds the identifier that starts with the first of these words, if one does, and gives the number of words looked
+/// at. An identifier has a digit and is of several words joined without spaces (`ICD-10`, `2.1(a)(ii)`); after a
+/// paragraph sign it is added with the sign as well, and may be a single word (`§ 12`).
 fn identifier(text: &str, words: &[Word], found: &mut Vec<String>) -> usize {
     let first = words[0];
     let mut end = first.end;
@@ -149,8 +158,8 @@ fn identifier(text: &str, words: &[Word], found: &mut Vec<String>) -> usize {
     parts
 }
 
-/// Where the identifier ends if the word `next` belongs to it: one joining character lies between
-/// it and `end`, and a bracket that opens before it also closes after it.
+/// Where the identifier ends if the word `next` belongs to it: one joining character lies between it and `end`, and a
+/// bracket that opens before it also closes after it.
 fn join(text: &str, last: Word, end: usize, next: Word) -> Option<usize> {
     let mut between = text.get(end..next.start)?.chars();
     let (joiner, None) = (between.next()?, between.next()) else {
@@ -166,8 +175,8 @@ fn join(text: &str, last: Word, end: usize, next: Word) -> Option<usize> {
     }
 }
 
-/// FNV-1a, 32 bits (Fowler, Noll, Vo; RFC 9923), of the term's UTF-8: fixed for ever, since stores
-/// keep its values. Of 100,000 different terms about one pair shares a number.
+/// FNV-1a, 32 bits (Fowler, Noll, Vo; RFC 9923), of the term's UTF-8: fixed for ever, since stores keep its values. Of
+/// 100,000 different terms about one pair shares a number.
 fn number(term: &str) -> u32 {
     term.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -3,6 +3,7 @@
 
 mod documents;
 mod files;
+mod names;
 mod reports;
 mod schema;
 mod words;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 pub use self::{
     documents::{ChunkRow, DocumentRow, Listing, NewDocument, PageRow, document_id, point_id},
     files::{FileRow, Origin, Place},
+    names::NameRow,
     reports::{Failure, StoredReport},
 };
 use crate::store::{CollectionId, DocumentId};

@@ -186,6 +186,7 @@ impl Library {
             on_progress(Progress::Maintaining);
             self.wait(self.store().maintain())?;
         }
+        self.identities()?;
         Ok(result)
     }
 

@@ -52,6 +52,7 @@ impl Library {
         if mended != Mended::default() {
             info!(mended.rebuilt, mended.removed, "index mended");
         }
+        self.identities()?;
         Ok(mended)
     }
 

@@ -8,7 +8,10 @@ mod documents;
 mod ingest;
 mod mend;
 mod model;
+mod names;
+mod naming;
 mod pipeline;
+mod rank;
 mod search;
 mod status;
 mod sync;
@@ -92,6 +95,7 @@ pub struct Library {
     generator_name: String,
     prompts: Prompts,
     answer: config::Answer,
+    names: names::Names,
     priority: Arc<pipeline::Priority>,
     running: status::Activity,
     syncing: Mutex<()>,
@@ -148,6 +152,7 @@ impl Library {
             generator_name: parts.generator_name,
             prompts: parts.prompts,
             answer: parts.answer,
+            names: names::Names::default(),
             priority: Arc::default(),
             running: status::Activity::default(),
             syncing: Mutex::default(),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use premise_ingest::PageSpan;
 use serde::{Deserialize, Serialize};
 
-use super::Library;
+use super::{Library, rank};
 use crate::{
     error::{Error, Kind, Result},
     sparse,
@@ -46,7 +46,7 @@ pub struct Passage {
     pub page_end: u32,
     /// Its text.
     pub text: String,
-    /// Reciprocal rank fusion score: comparable within one answer only.
+    /// Nearness by meaning and by words, 0 to 1: comparable within one answer only.
     pub score: f32,
     /// Cosine of question and passage, when the dense search found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,10 +85,33 @@ impl Library {
         let question = checked_question(&request.question)?;
         let k = request.k.unwrap_or(self.answer.passages).clamp(1, MOST_PASSAGES);
         let narrowed = request.clone();
-        let Some((scope, filter)) = self.blocking(move |library| library.scope(&narrowed)).await? else {
-            return Ok(Vec::new());
+        let (scope, filter, named) = {
+            let question = question.to_owned();
+            let looked_up = self.blocking(move |library| {
+                let Some((scope, filter)) = library.scope(&narrowed)? else { return Ok(None) };
+                let named = library.named(&question, &scope, filter.documents.as_deref())?;
+                Ok(Some((scope, filter, named)))
+            });
+            let Some(found) = looked_up.await? else { return Ok(Vec::new()) };
+            found
         };
+        let wanted = CANDIDATES.max(k);
+        let Some(named) = named else {
+            let hits = self.hits(&scope, question, filter, wanted).await?;
+            return self.blocking(move |library| library.passages(&hits, k)).await;
+        };
+        let within = Filter::documents(named.documents.iter().copied());
+        let mut hits = self.hits(&scope, &named.question, within, wanted).await?;
+        if !named.is_sure || hits.len() < k {
+            let mut others = self.hits(&scope, question, filter, wanted).await?;
+            others.retain(|hit| !named.documents.contains(&hit.document));
+            hits = if named.is_sure { [hits, others].concat() } else { rank::interleaved(&hits, others) };
+        }
+        self.blocking(move |library| library.passages(&hits, k)).await
+    }
 
+    /// Both kinds of search for a question, as one ranking.
+    async fn hits(&self, scope: &Scope, question: &str, filter: Filter, wanted: usize) -> Result<Vec<Hit>> {
         let dense = {
             let question = question.to_owned();
             self.questions.run(move |embedder| embedder.embed_question(&question)).await??
@@ -97,11 +120,11 @@ impl Library {
             dense: Some(dense),
             sparse: Some(sparse::embed_question(question)),
             filter,
-            candidates: CANDIDATES.max(k),
-            limit: CANDIDATES.max(k),
+            candidates: wanted,
+            // All that either search found: the blend ranks them anew.
+            limit: 2 * wanted,
         };
-        let hits = self.store().hybrid(&scope, query).await?;
-        self.blocking(move |library| library.passages(&hits, k)).await
+        Ok(rank::blended(self.store().hybrid(scope, query).await?))
     }
 
     /// Hits become passages; a point that the ledger does not know (it is being written or removed) is passed over.

@@ -1,0 +1,218 @@
+//! The identities of all documents and how rare each of their words is.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+};
+
+use super::question::{Words, can_name, pieces};
+use crate::{
+    sparse,
+    store::{CollectionId, DocumentId, Scope},
+};
+
+/// By which words people could call a document.
+pub(in crate::library) struct Identity {
+    pub id: DocumentId,
+    collection: CollectionId,
+    /// Words of its file names, title and beginning.
+    terms: HashSet<String>,
+    /// Those of its file names and title alone, when it is short.
+    short_names: Option<HashSet<String>>,
+    names: Vec<String>,
+    /// The last part of each of its file names, in pieces.
+    files: Vec<Vec<String>>,
+    /// The words of a sample of its text.
+    sample: Option<HashSet<String>>,
+}
+
+/// Words of a beginning that belong to the identity: parties and kind stand there; what follows is running text.
+const OPENING_WORDS: usize = 150;
+/// A document of so few chunks is found by its text: its beginning is no name of it but the thing itself.
+const SHORT_CHUNKS: u32 = 8;
+
+impl Identity {
+    /// From the file names, the title and the beginning of a document of that many chunks, and a sample of its text.
+    pub(in crate::library) fn new(
+        id: DocumentId,
+        collection: CollectionId,
+        files: &[String],
+        title: Option<&str>,
+        opening: &str,
+        chunks: u32,
+        sample: Option<&str>,
+    ) -> Self {
+        let mut terms = HashSet::new();
+        for file in files {
+            let name = file.rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
+            let parts = name.replace(|c: char| !c.is_alphanumeric(), " ");
+            add(&mut terms, &parts, usize::MAX);
+            add(&mut terms, &camel_parts(&parts), usize::MAX);
+        }
+        add(&mut terms, title.unwrap_or_default(), usize::MAX);
+        let is_short = chunks <= SHORT_CHUNKS;
+        let short_names = is_short.then(|| terms.clone());
+        add(&mut terms, opening, OPENING_WORDS);
+        Self {
+            id,
+            collection,
+            terms,
+            short_names,
+            names: files.to_vec(),
+            files: files.iter().map(|file| pieces(file.rsplit('/').next().unwrap_or(file))).collect(),
+            sample: sample
+                .map(|text| sparse::words_with_terms(text).into_iter().filter_map(|(_, term)| term).collect()),
+        }
+    }
+
+    /// Whether it was made from these file names.
+    pub(in crate::library) fn is_of(&self, files: &[String]) -> bool {
+        files == self.names
+    }
+
+    /// Whether it is more than its beginning, or is named by its file or title: a short text is as well found by
+    /// what it says.
+    pub(super) fn is_called(&self, by: impl Fn(&HashSet<String>) -> bool) -> bool {
+        self.short_names.as_ref().is_none_or(by)
+    }
+
+    pub(super) fn has(&self, term: &str) -> bool {
+        self.terms.contains(term)
+    }
+}
+
+fn add(terms: &mut HashSet<String>, text: &str, most: usize) {
+    let words = sparse::words_with_terms(text).into_iter().take(most);
+    terms.extend(words.filter_map(|(_, term)| term).filter(|term| can_name(term)));
+}
+
+/// `ElPolloLoco2020` as `El Pollo Loco 2020`.
+fn camel_parts(text: &str) -> String {
+    let mut parted = String::with_capacity(text.len() + 8);
+    let chars: Vec<char> = text.chars().collect();
+    for (at, &c) in chars.iter().enumerate() {
+        if let Some(&before) = at.checked_sub(1).and_then(|at| chars.get(at)) {
+            let next_is_lower = chars.get(at + 1).is_some_and(|c| c.is_lowercase());
+            let parts = (c.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && next_is_lower)))
+                || (c.is_ascii_digit() != before.is_ascii_digit() && c.is_alphanumeric() && before.is_alphanumeric());
+            if parts {
+                parted.push(' ');
+            }
+        }
+        parted.push(c);
+    }
+    parted
+}
+
+/// All identities, and where each word is.
+#[derive(Default)]
+pub(in crate::library) struct Identities {
+    all: Vec<std::sync::Arc<Identity>>,
+    with: HashMap<String, Vec<u32>>,
+    by_file: HashMap<Vec<String>, Vec<u32>>,
+    longest_file: usize,
+}
+
+/// How much each term of a question tells about which document is meant.
+pub(super) struct Rarities<'a> {
+    /// Surprise in nats, by term.
+    pub surprise: HashMap<&'a str, f32>,
+    /// That of a term of a single document.
+    pub most: f32,
+    in_scope: Vec<bool>,
+}
+
+impl Rarities<'_> {
+    pub(super) fn counted(&self, at: u32) -> bool {
+        self.in_scope[at as usize]
+    }
+}
+
+impl Identities {
+    pub(in crate::library) fn new(all: Vec<std::sync::Arc<Identity>>) -> Self {
+        let mut with: HashMap<String, Vec<u32>> = HashMap::new();
+        let mut by_file: HashMap<Vec<String>, Vec<u32>> = HashMap::new();
+        for (at, identity) in (0..).zip(&all) {
+            for term in &identity.terms {
+                with.entry(term.clone()).or_default().push(at);
+            }
+            for file in &identity.files {
+                by_file.entry(file.clone()).or_default().push(at);
+                // Without its extension a name of one word is a word like any other.
+                if file.len() > 2 {
+                    by_file.entry(file[..file.len() - 1].to_vec()).or_default().push(at);
+                }
+            }
+        }
+        let longest_file = by_file.keys().map(Vec::len).max().unwrap_or(0);
+        Self { all, with, by_file, longest_file }
+    }
+
+    pub(in crate::library) fn iter(&self) -> impl Iterator<Item = &std::sync::Arc<Identity>> {
+        self.all.iter()
+    }
+
+    pub(super) fn at(&self, at: usize) -> &Identity {
+        &self.all[at]
+    }
+
+    pub(super) fn with(&self, term: &str) -> &[u32] {
+        self.with.get(term).map_or(&[], Vec::as_slice)
+    }
+
+    /// The documents whose file name stands in the question, with any separators, and the words that it takes there.
+    /// The longest name counts: "nda.pdf" is not meant by "acme nda.pdf" when there is such a file.
+    pub(super) fn by_file_name(
+        &self,
+        words: &Words,
+        scope: &Scope,
+        allowed: &dyn Fn(usize) -> bool,
+    ) -> Option<(Vec<DocumentId>, RangeInclusive<usize>)> {
+        let pieces = words.pieces();
+        for length in (2..=self.longest_file.min(pieces.len())).rev() {
+            for window in pieces.windows(length) {
+                let name: Vec<String> = window.iter().map(|(_, piece)| piece.clone()).collect();
+                let found = self.by_file.get(&name).into_iter().flatten().map(|at| *at as usize);
+                let mut documents: Vec<_> = found
+                    .filter(|at| scope.contains(self.at(*at).collection) && allowed(*at))
+                    .map(|at| self.at(at).id)
+                    .collect();
+                documents.dedup();
+                if !documents.is_empty() {
+                    return Some((documents, window[0].0..=window[length - 1].0));
+                }
+            }
+        }
+        None
+    }
+
+    /// How rare the question's terms are as names: among identities, and in the running text of a sample of the others,
+    /// so that a word of everyday clauses that happens to stand on one cover does not name that document.
+    pub(super) fn rarities<'a>(&self, words: &'a Words, scope: &Scope) -> Rarities<'a> {
+        let in_scope: Vec<bool> = self.all.iter().map(|identity| scope.contains(identity.collection)).collect();
+        let documents = in_scope.iter().filter(|in_scope| **in_scope).count() as f32;
+        let nats = |count: f32| ((documents + 1.0) / (count + 0.5)).ln().max(0.0);
+        let samples: Vec<_> = self
+            .all
+            .iter()
+            .zip(&in_scope)
+            .filter(|(_, in_scope)| **in_scope)
+            .filter_map(|(identity, _)| identity.sample.as_ref().map(|sample| (identity, sample)))
+            .collect();
+        let surprise = words
+            .terms()
+            .filter_map(|term| {
+                let named = self.with(term).iter().filter(|at| in_scope[**at as usize]).count();
+                if named == 0 {
+                    return None;
+                }
+                let others = samples.iter().filter(|(identity, _)| !identity.has(term));
+                let (all, used) = others
+                    .fold((0, 0), |(all, used), (_, sample)| (all + 1, used + usize::from(sample.contains(term))));
+                let used = if all == 0 { 0.0 } else { used as f32 / all as f32 * documents };
+                Some((term, nats(named as f32 + used)))
+            })
+            .collect();
+        Rarities { surprise, most: nats(1.0), in_scope }
+    }
+}

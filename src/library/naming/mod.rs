@@ -1,0 +1,93 @@
+//! Which documents a question names, and what it asks once the naming words are taken out.
+//!
+//! People say "the Acme lease", a party, or a file name, and mean one file among thousands. Such words are on its cover
+//! and in its file name, and hardly ever in the clause that answers; searched for as they are, they find covers. So
+//! documents have identities (file names, title, how they begin), and words that are rare among these name them.
+
+mod index;
+mod question;
+
+use std::collections::{HashMap, HashSet};
+
+pub(super) use self::index::{Identities, Identity};
+use self::question::{Kind, Words};
+use crate::store::{DocumentId, Scope};
+
+/// What a question names.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Named {
+    /// The documents that it may mean, the likeliest first. Several when they cannot be told apart.
+    pub documents: Vec<DocumentId>,
+    /// The question without the words that named them, to be searched within them.
+    pub question: String,
+    /// So much speaks for these documents that nothing else can be meant.
+    pub is_sure: bool,
+}
+
+/// Words name a document from this surprise on, in nats: 2.4 is a word that one document in eleven has. Among a few
+/// documents no word is that rare; there, this share of what a word of a single document has is enough.
+const NAMING_NATS: f32 = 2.4;
+const NAMING_SHARE: f32 = 0.75;
+/// A word that tells documents apart has this share of it.
+const TELLING_SHARE: f32 = 0.5;
+/// With this much of it, so with three names or so, nothing else can be meant; with less, other documents stay in sight.
+const SURE_SHARE: f32 = 2.5;
+/// Documents with this share of the best one's evidence may be meant as well.
+const AS_LIKELY: f32 = 0.8;
+/// When more than this many are as likely, the question names a kind of document and not one.
+const MOST_NAMED: usize = 64;
+
+/// The documents that a question names, if it names any. Only the documents of the scope count, also for how rare a word
+/// is; `within` narrows to those that a person has chosen.
+pub(super) fn named(
+    identities: &Identities,
+    question: &str,
+    scope: &Scope,
+    within: Option<&[DocumentId]>,
+) -> Option<Named> {
+    let words = Words::of(question);
+    let allowed = |at: usize| within.is_none_or(|within| within.contains(&identities.at(at).id));
+    if let Some((documents, span)) = identities.by_file_name(&words, scope, &allowed) {
+        let rest = words.without(|at| if span.contains(&at) { Kind::Naming } else { Kind::Other });
+        return Some(Named { documents, question: rest, is_sure: true });
+    }
+
+    let rarity = identities.rarities(&words, scope);
+    let mut evidence: HashMap<usize, f32> = HashMap::new();
+    for (term, surprise) in &rarity.surprise {
+        for &at in identities.with(term) {
+            if rarity.counted(at) {
+                *evidence.entry(at as usize).or_default() += surprise;
+            }
+        }
+    }
+    let mut ranked: Vec<(usize, f32)> = evidence.into_iter().collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let best = ranked.first()?.1;
+    if best < NAMING_NATS.min(NAMING_SHARE * rarity.most) {
+        return None;
+    }
+    ranked.retain(|(at, evidence)| *evidence >= AS_LIKELY * best && allowed(*at));
+    let is_sure = best >= SURE_SHARE * rarity.most;
+    let speaks = |terms: &HashSet<String>| {
+        let evidence: f32 = rarity.surprise.iter().filter(|(term, _)| terms.contains(**term)).map(|(_, s)| s).sum();
+        evidence >= AS_LIKELY * best
+    };
+    if !is_sure && !ranked.iter().all(|(at, _)| identities.at(*at).is_called(speaks)) {
+        return None;
+    }
+    if ranked.is_empty() || ranked.len() > MOST_NAMED {
+        return None;
+    }
+    let is_theirs = |term: &str| ranked.iter().any(|(at, _)| identities.at(*at).has(term));
+    let question = words.without(|at| match words.term(at) {
+        None => Kind::Common,
+        Some(term) if !is_theirs(term) => Kind::Other,
+        Some(term) if rarity.surprise.get(term).is_some_and(|s| *s >= TELLING_SHARE * rarity.most) => Kind::Naming,
+        Some(_) => Kind::Theirs,
+    });
+    Some(Named { documents: ranked.iter().map(|(at, _)| identities.at(*at).id).collect(), question, is_sure })
+}
+
+#[cfg(test)]
+mod tests;

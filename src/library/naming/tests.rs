@@ -1,0 +1,145 @@
+//! Questions in many wordings against a shelf of documents.
+
+use std::{fmt::Write, sync::Arc};
+
+use uuid::Uuid;
+
+use super::*;
+use crate::store::CollectionId;
+
+const LONG: u32 = 40;
+const SHORT: u32 = 2;
+
+/// A file's name, how it begins, how many chunks it has, and a sample of its text.
+type Shelved<'a> = (&'a str, &'a str, u32, &'a str);
+
+const CLAUSES: &str = "The tenant shall keep insurance. Notice to terminate is thirty days. Fees are paid by the month. \
+    The governing law is that of the State. Neither party may assign this agreement. The licence is granted.";
+
+fn shelf(documents: &[Shelved]) -> Identities {
+    let identity = |(at, (file, opening, chunks, sample)): (usize, &Shelved)| {
+        let (id, collection) = (DocumentId(Uuid::from_u128(at as u128)), CollectionId(Uuid::nil()));
+        Arc::new(Identity::new(id, collection, &[(*file).to_owned()], None, opening, *chunks, Some(sample)))
+    };
+    Identities::new(documents.iter().enumerate().map(identity).collect())
+}
+
+fn contracts() -> Identities {
+    shelf(&[
+        ("AcmeHoldingsInc_20180417_EX-10.1_Lease.pdf", "LEASE between Acme Holdings, Inc. and Bolt Ltd", LONG, CLAUSES),
+        ("scan 0042.pdf", "RESELLER AGREEMENT between Zephyr Data LLC and Orchid Systems, Inc", LONG, CLAUSES),
+        ("scan 0043.pdf", "STRATEGIC ALLIANCE AGREEMENT between Zephyr Data LLC and Fazync LLC", LONG, CLAUSES),
+        ("nda.pdf", "NON-DISCLOSURE AGREEMENT between the University of Borograd and the Recipient", LONG, CLAUSES),
+        ("orchid nda.pdf", "NON-DISCLOSURE AGREEMENT", LONG, CLAUSES),
+        ("183.pdf", "SUPPLY AGREEMENT of Brooks Bottling and Client", LONG, CLAUSES),
+        ("Rent_roll-2023.pdf", "Rents by the month", LONG, CLAUSES),
+        ("Principal.pdf", "INSURANCE POLICY of Principal Mutual", LONG, CLAUSES),
+        ("note.txt", "Discharge note of the cardiology ward: warfarin, INR 2.5", SHORT, ""),
+        ("services.pdf", "SERVICES AGREEMENT with a licence of Corvid Software", LONG, CLAUSES),
+        ("L1.pdf", "LEASE of Mill Lane to Quintus", LONG, CLAUSES),
+        ("L2.pdf", "LEASE of Harbour House to Rosamund", LONG, CLAUSES),
+        ("L3.pdf", "LEASE of Station Yard to Tiberius", LONG, CLAUSES),
+        ("L4.pdf", "LEASE of Old Brewery to Ulrike", LONG, CLAUSES),
+    ])
+}
+
+/// The numbers of the documents that are named, and what is asked of them.
+fn ask(shelf: &Identities, question: &str) -> (Vec<u128>, String) {
+    let scope = Scope::new([CollectionId(Uuid::nil())]).expect("one collection");
+    match named(shelf, question, &scope, None) {
+        None => (Vec::new(), question.to_owned()),
+        Some(named) => (named.documents.iter().map(|id| id.0.as_u128()).collect(), named.question),
+    }
+}
+
+fn check(question: &str, documents: &[u128], rest: &str) {
+    assert_eq!(ask(&contracts(), question), (documents.to_vec(), rest.to_owned()), "{question}");
+}
+
+#[test]
+fn a_document_is_named_by_party_kind_or_file_in_any_wording() {
+    check("When does the Acme lease expire?", &[0], "When does the lease expire?");
+    check("when does the acme holdings lease expire", &[0], "when does the expire");
+    check("In the lease with Bolt Ltd, who pays for repairs?", &[0], "who pays for repairs?");
+    check("Who pays for repairs under the Bolt lease?", &[0], "Who pays for repairs under the lease?");
+    check(
+        "Regarding the strategic alliance agreement of Zephyr Data LLC and Fazync LLC: may it be assigned?",
+        &[2],
+        "may it be assigned?",
+    );
+    check("May Fazync assign its rights?", &[2], "May assign its rights?");
+    check(
+        "Is there a cap on liability in our contract with Corvid?",
+        &[9],
+        "Is there a cap on liability in our contract with?",
+    );
+}
+
+#[test]
+fn a_file_name_is_decisive_with_any_separators() {
+    check("What notice does 183.pdf require?", &[5], "What notice does require?");
+    check("In \"rent roll 2023.PDF\": which rents fell?", &[6], "which rents fell?");
+    check("rent-roll-2023 - which rents fell?", &[6], "which rents fell?");
+    check("According to acme holdings inc 20180417 ex 10.1 lease, who insures?", &[0], "who insures?");
+    check("Is a breach defined in orchid nda.pdf?", &[4], "Is a breach defined in?");
+    check("Is a breach defined in nda.pdf?", &[3], "Is a breach defined in?");
+}
+
+#[test]
+fn questions_that_name_nothing_are_left_alone() {
+    for question in [
+        "What is the notice period to terminate?",
+        "What are the insurance requirements?",
+        "Which agreements may be assigned?",
+        "Who pays 30 days after the 15th?",
+        "?!",
+    ] {
+        check(question, &[], question);
+    }
+}
+
+#[test]
+fn a_short_text_is_found_by_what_it_says() {
+    check("Is the INR checked on warfarin?", &[], "Is the INR checked on warfarin?");
+}
+
+#[test]
+fn names_of_several_documents_keep_them_all() {
+    check("What does Zephyr Data pay?", &[1, 2], "What does pay?");
+    check("Zephyr Data", &[1, 2], "Zephyr Data");
+    let leases: Vec<_> = (0..40).map(|unit| format!("Lease unit {unit:03} Acme.pdf")).collect();
+    let mut documents: Vec<Shelved> =
+        leases.iter().map(|file| (file.as_str(), "LEASE between Acme Inc and a tenant", LONG, CLAUSES)).collect();
+    documents.extend((0..400).map(|_| ("scan.pdf", "DEED", LONG, CLAUSES)));
+    let shelf = shelf(&documents);
+    assert_eq!(ask(&shelf, "Who repairs the roof in the Acme leases?").0.len(), 40);
+    assert_eq!(ask(&shelf, "Who repairs the roof in the Acme lease of unit 017?").0, [17]);
+}
+
+#[test]
+fn a_wall_hides_names_and_their_rarity() {
+    let shelf = contracts();
+    let other = Scope::new([CollectionId(Uuid::max())]).expect("one collection");
+    assert_eq!(named(&shelf, "When does the Acme lease expire?", &other, None), None);
+    assert_eq!(named(&shelf, "What does 183.pdf say of fees?", &other, None), None);
+}
+
+#[test]
+fn chosen_files_keep_the_search_to_themselves() {
+    let scope = Scope::new([CollectionId(Uuid::nil())]).expect("one collection");
+    let chosen = [DocumentId(Uuid::from_u128(1))];
+    let within =
+        |question| named(&contracts(), question, &scope, Some(&chosen)).map(|named| (named.documents, named.question));
+    let found = within("What does Zephyr Data owe?");
+    assert_eq!(found, Some((chosen.to_vec(), "What does owe?".to_owned())));
+    assert_eq!(within("When does the Acme lease expire?"), None);
+}
+
+#[test]
+fn any_question_can_be_read() {
+    let mut question = String::new();
+    for c in ['é', ';', '\u{301}', '(', '.', ' ', '日', '-', 'Q'] {
+        write!(question, "{c}Acme{c}").expect("a string takes it");
+        ask(&contracts(), &question);
+    }
+}
