@@ -12,8 +12,8 @@ use crate::store::SparseVector;
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// Terms in a usual passage. Fixed, so that a passage's vector does not change with its neighbours. Measured as the
-/// mean of AVG_MEASURED.
+/// Terms in a usual passage. Fixed, so that a passage's vector does not change with its neighbours. Chunks of
+/// 254 word pieces had 120 (CUAD contracts), 111 (NDAs) and 128 (NIH answers) on average.
 const AVG_TERMS: f32 = 120.0;
 
 /// A passage's terms, weighted by `tf * (K1 + 1) / (tf + K1 * (1 - B + B * terms / AVG_TERMS))`.

@@ -67,7 +67,7 @@ impl DbError {
 
 fn has_no_room(folder: &Path) -> bool {
     use std::io::{ErrorKind, Write};
-    let probed = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| file.write_all(&[0; 64 << 10]));
+    let probed = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| file.write_all(&vec![0; 64 << 10]));
     probed.is_err_and(|error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 

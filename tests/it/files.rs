@@ -90,13 +90,12 @@ pub(crate) const GARDEN: &str = "Tomatoes are watered in the early morning and n
 
 /// A text of two chunks that no other number gives.
 pub(crate) fn long_text(number: usize) -> String {
-    (0..12)
-        .map(|sentence| {
-            let clause = number * 1000 + sentence;
-            format!(
-                "Clause {clause} of agreement {number} obliges the supplier to deliver {clause} crates of oranges to \
-                 warehouse {sentence} before noon. "
-            )
-        })
-        .collect()
+    let sentence = |sentence: usize| {
+        let clause = number * 1000 + sentence;
+        format!(
+            "Clause {clause} of agreement {number} obliges the supplier to deliver {clause} crates of oranges to \
+             warehouse {sentence} before noon. "
+        )
+    };
+    (0..12).map(sentence).collect::<Vec<_>>().concat()
 }

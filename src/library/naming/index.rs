@@ -1,7 +1,7 @@
 //! The identities of all documents and how rare each of their words is.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::RangeInclusive,
 };
 
@@ -116,7 +116,7 @@ pub(in crate::library) struct Identities {
 /// How much each term of a question tells about which document is meant.
 pub(super) struct Rarities<'a> {
     /// Surprise in nats, by term.
-    pub surprise: HashMap<&'a str, f32>,
+    pub surprise: BTreeMap<&'a str, f32>,
     /// That of a term of a single document.
     pub most: f32,
     in_scope: Vec<bool>,
