@@ -70,17 +70,20 @@ pub(super) struct UploadQuery {
     collection: Option<String>,
 }
 
-/// Takes the body to a temporary file, then reads it; answers when the document can be searched.
+/// Takes the body to a temporary file, then reads it; answers when the document can be searched: 201, or 200 when the
+/// same content was there already.
 pub(super) async fn upload(
     State(app): State<App>,
     Query(query): Query<UploadQuery>,
     body: Body,
 ) -> Reply<(StatusCode, Json<Value>)> {
+    let asked_at = chrono::Utc::now();
     let received = receive(&app, body).await?;
     let collection = query.collection.filter(|name| !name.is_empty()).unwrap_or_else(config::default_collection);
     let document =
         app.library.blocking(move |library| library.upload(&collection, &query.file, received.path())).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "document": as_json(&document) }))))
+    let status = if document.added_at < asked_at { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(json!({ "document": as_json(&document) }))))
 }
 
 async fn receive(app: &App, body: Body) -> Result<tempfile::NamedTempFile> {

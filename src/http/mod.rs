@@ -94,7 +94,7 @@ impl Service {
         let Self { listener, app, data_dir, addr } = self;
         info!(%addr, "serving");
         let nightly = tokio::spawn(jobs::run(app.library.clone(), app.settings.sync.clone(), app.stop.clone()));
-        let stop = app.stop.clone();
+        let (stop, library) = (app.stop.clone(), app.library.clone());
         let shutdown = async move {
             shutdown.await;
             info!("shutting down");
@@ -102,6 +102,9 @@ impl Service {
         };
         let served = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await;
         nightly.abort();
+        // A sync that was under way ends with what it has; only then may another process have the folder.
+        let ended = tokio::task::spawn_blocking(move || library.wait_for_sync()).await;
+        ended.map_err(Error::internal)?;
         drop(data_dir);
         served.map_err(|error| Error::io("serve", &error))
     }

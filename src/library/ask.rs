@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{
     Citation, Library, Model, Passage, SearchRequest,
     cite::{Evidence, cite},
-    search::{checked_question, too_many},
+    search::{Retrieved, checked_question, too_many},
 };
 use crate::{
     error::{Error, Result},
@@ -100,7 +100,7 @@ impl Library {
             return Err(too_many());
         }
         let waiting = self.priority.person();
-        let passages = self.retrieve(&request).await?;
+        let Retrieved { passages, asked } = self.retrieve(&request).await?;
         let retrieve_ms = started.elapsed().as_millis() as u64;
         let (events, receiver) = mpsc::channel(QUEUED_EVENTS);
         let library = self.clone();
@@ -110,7 +110,7 @@ impl Library {
             if events.send(shown).await.is_err() {
                 return;
             }
-            let last = match library.answer(&question, passages, started, retrieve_ms, &events).await {
+            let last = match library.answer(&question, &asked, passages, started, retrieve_ms, &events).await {
                 Ok(Some(answer)) => {
                     info!(
                         refused = answer.refused,
@@ -128,10 +128,11 @@ impl Library {
         Ok(receiver)
     }
 
-    /// Nothing when the reader has gone.
+    /// Nothing when the reader has gone. `asked` is the question without the words that name a document.
     async fn answer(
         self: &Arc<Self>,
         question: &str,
+        asked: &str,
         passages: Vec<Passage>,
         started: Instant,
         retrieve_ms: u64,
@@ -145,7 +146,7 @@ impl Library {
             timings: Timings { retrieve_ms, first_token_ms, total_ms: started.elapsed().as_millis() as u64 },
             model: self.generator_name.clone(),
         };
-        if !bears_on(question, &passages) {
+        if !bears_on(asked, &passages) {
             return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), None, passages)));
         }
         let generator = self.generator.as_ref().map_err(Clone::clone)?;
@@ -159,10 +160,10 @@ impl Library {
         if says_nothing(&text) {
             return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), first_token_ms, passages)));
         }
-        let question = question.to_owned();
+        let asked = asked.to_owned();
         let (cited, passages) = self
             .blocking(move |library| {
-                let cited = library.cited(&text, &question, &passages[..used])?;
+                let cited = library.cited(&text, &asked, &passages[..used])?;
                 Ok((cited, passages))
             })
             .await?;
@@ -212,7 +213,7 @@ impl Library {
         Ok(pending.await??)
     }
 
-    fn cited(&self, answer: &str, question: &str, passages: &[Passage]) -> Result<super::cite::Cited> {
+    fn cited(&self, answer: &str, asked: &str, passages: &[Passage]) -> Result<super::cite::Cited> {
         let mut pages = Vec::new();
         for passage in passages {
             for span in &passage.spans {
@@ -232,7 +233,7 @@ impl Library {
                 span: span.start as usize..(span.end as usize).min(page.text.len()),
             })
             .collect();
-        Ok(cite(answer, question, &evidence))
+        Ok(cite(answer, asked, &evidence))
     }
 }
 

@@ -96,6 +96,12 @@ struct Candidate<'a> {
     terms: Vec<String>,
 }
 
+impl<'a> Candidate<'a> {
+    fn text(&self) -> &'a str {
+        &self.evidence.page_text[self.range.clone()]
+    }
+}
+
 fn candidates<'a>(evidence: &'a Evidence<'a>) -> Vec<Candidate<'a>> {
     let shown = &evidence.page_text[evidence.span.clone()];
     text::sentences(shown)
@@ -141,6 +147,8 @@ struct Claim {
     total: f32,
     /// Terms with digits, which its evidence must hold.
     numbers: Vec<String>,
+    /// It denies something: so must its evidence. That a passage does not speak of a thing is no proof against it.
+    denies: bool,
 }
 
 impl Claim {
@@ -159,7 +167,7 @@ impl Claim {
             }
         }
         let total = terms.iter().map(|(_, weight)| weight).sum();
-        Self { terms, total, numbers }
+        Self { terms, total, numbers, denies: denies(sentence) }
     }
 
     /// The share of the claim's weight that those terms hold.
@@ -200,12 +208,13 @@ impl Claim {
             .numbers
             .iter()
             .all(|number| chosen.iter().any(|candidate| candidate.terms.iter().any(|term| term == number)));
-        if held >= ENOUGH && has_numbers { chosen } else { Vec::new() }
+        let denied = !self.denies || chosen.iter().any(|candidate| denies(candidate.text()));
+        if held >= ENOUGH && has_numbers && denied { chosen } else { Vec::new() }
     }
 
     /// The candidate's sentence, or when it is very long the window of it that holds most of the claim.
     fn quote<'e>(&self, candidate: &Candidate<'e>, weights: &Weights) -> &'e str {
-        let whole = &candidate.evidence.page_text[candidate.range.clone()];
+        let whole = candidate.text();
         if whole.len() <= QUOTE_BYTES {
             return whole;
         }
@@ -236,6 +245,19 @@ impl Claim {
             .max_by(|(_, a), (_, b)| a.total_cmp(b))
             .map_or(whole, |(part, _)| part)
     }
+}
+
+/// Whether a sentence says that something is not so, or forbids it.
+fn denies(sentence: &str) -> bool {
+    const WORDS: &[&str] = &["cannot", "neither", "never", "no", "none", "nor", "not", "nothing", "without"];
+    const BEGINNINGS: &[&str] = &["exclu", "exempt", "forbid", "prohibit", "waive"];
+    sentence.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’').any(|word| {
+        let word = word.to_lowercase();
+        WORDS.contains(&word.as_str())
+            || word.ends_with("n't")
+            || word.ends_with("n’t")
+            || BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
+    })
 }
 
 fn has_digit(term: &str) -> bool {
@@ -303,6 +325,16 @@ mod tests {
     #[test]
     fn a_number_that_is_not_in_the_passage_gets_no_citation() {
         check("The Tenant pays $5,500 a month.", "What is the rent?", "The Tenant pays $5,500 a month.", &[]);
+    }
+
+    #[test]
+    fn what_a_passage_does_not_speak_of_is_not_denied_by_it() {
+        check(
+            "No, late payments do not bear interest of 2 % a month.",
+            "Do late payments bear interest?",
+            "No, late payments do not bear interest of 2 % a month.",
+            &[],
+        );
     }
 
     #[test]

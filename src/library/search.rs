@@ -65,6 +65,18 @@ pub struct Found {
     pub took_ms: u64,
 }
 
+/// Passages, and the question without the words that only name a document.
+pub(super) struct Retrieved {
+    pub passages: Vec<Passage>,
+    pub asked: String,
+}
+
+impl Retrieved {
+    fn nothing(question: &str) -> Self {
+        Self { passages: Vec::new(), asked: question.to_owned() }
+    }
+}
+
 /// Longest question in characters. Beyond a page of text it is a document and not a question.
 const MOST_QUESTION_CHARS: usize = 4_000;
 /// Most passages that one search gives.
@@ -77,28 +89,26 @@ impl Library {
     pub async fn search(self: &Arc<Self>, request: &SearchRequest) -> Result<Found> {
         let started = Instant::now();
         let _waiting = self.priority.person();
-        let passages = self.retrieve(request).await?;
+        let passages = self.retrieve(request).await?.passages;
         Ok(Found { passages, took_ms: started.elapsed().as_millis() as u64 })
     }
 
-    pub(super) async fn retrieve(self: &Arc<Self>, request: &SearchRequest) -> Result<Vec<Passage>> {
+    pub(super) async fn retrieve(self: &Arc<Self>, request: &SearchRequest) -> Result<Retrieved> {
         let question = checked_question(&request.question)?;
         let k = request.k.unwrap_or(self.answer.passages).clamp(1, MOST_PASSAGES);
         let narrowed = request.clone();
-        let (scope, filter, named) = {
-            let question = question.to_owned();
-            let looked_up = self.blocking(move |library| {
-                let Some((scope, filter)) = library.scope(&narrowed)? else { return Ok(None) };
-                let named = library.named(&question, &scope, filter.documents.as_deref())?;
-                Ok(Some((scope, filter, named)))
-            });
-            let Some(found) = looked_up.await? else { return Ok(Vec::new()) };
-            found
-        };
+        let to_name = question.to_owned();
+        let looked_up = self.blocking(move |library| {
+            let Some((scope, filter)) = library.scope(&narrowed)? else { return Ok(None) };
+            let named = library.named(&to_name, &scope, filter.documents.as_deref())?;
+            Ok(Some((scope, filter, named)))
+        });
+        let Some((scope, filter, named)) = looked_up.await? else { return Ok(Retrieved::nothing(question)) };
         let wanted = CANDIDATES.max(k);
         let Some(named) = named else {
             let hits = self.hits(&scope, question, filter, wanted).await?;
-            return self.blocking(move |library| library.passages(&hits, k)).await;
+            let passages = self.blocking(move |library| library.passages(&hits, k)).await?;
+            return Ok(Retrieved { passages, asked: question.to_owned() });
         };
         let within = Filter::documents(named.documents.iter().copied());
         let mut hits = self.hits(&scope, &named.question, within, wanted).await?;
@@ -107,7 +117,8 @@ impl Library {
             others.retain(|hit| !named.documents.contains(&hit.document));
             hits = if named.is_sure { [hits, others].concat() } else { rank::interleaved(&hits, others) };
         }
-        self.blocking(move |library| library.passages(&hits, k)).await
+        let passages = self.blocking(move |library| library.passages(&hits, k)).await?;
+        Ok(Retrieved { passages, asked: named.question })
     }
 
     /// Both kinds of search for a question, as one ranking.

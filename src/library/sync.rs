@@ -160,6 +160,11 @@ impl Library {
         Ok(report)
     }
 
+    /// Returns when no sync is under way. Blocks.
+    pub fn wait_for_sync(&self) {
+        drop(self.syncing.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Files that failed before and have not changed since are not tried again; they stay in the report.
     fn without_known_failures(
         &self,
