@@ -147,7 +147,7 @@ struct Claim {
     total: f32,
     /// Terms with digits, which its evidence must hold.
     numbers: Vec<String>,
-    /// It denies something: so must its evidence. That a passage does not speak of a thing is no proof against it.
+    /// It denies something: so must a quote that alone holds enough. That a passage does not speak of a thing is no proof against it.
     denies: bool,
 }
 
@@ -208,7 +208,7 @@ impl Claim {
             .numbers
             .iter()
             .all(|number| chosen.iter().any(|candidate| candidate.terms.iter().any(|term| term == number)));
-        let denied = !self.denies || chosen.iter().any(|candidate| denies(candidate.text()));
+        let denied = !self.denies || chosen.iter().any(|one| denies(one.text()) && score(one) >= ENOUGH);
         if held >= ENOUGH && has_numbers && denied { chosen } else { Vec::new() }
     }
 

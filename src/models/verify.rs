@@ -211,7 +211,7 @@ mod tests {
         assert!(error.to_string().contains(ABC) && error.hint().unwrap().contains("setup"), "{error}");
         fs::write(folder.path().join("m.gguf"), "abcd").unwrap();
         let error = check(folder.path(), Some(ABC), Check::Quick).unwrap_err();
-        assert!(error.to_string().contains("3 bytes"), "{error}");
+        assert!(error.to_string().contains("4 bytes instead of 3"), "{error}");
     }
 
     #[test]
