@@ -16,7 +16,10 @@ use tokio::io::AsyncWriteExt;
 use tokio_stream::StreamExt;
 use tokio_util::io::ReaderStream;
 
-use super::{App, reply::Reply};
+use super::{
+    App,
+    reply::{Reply, read_to_end},
+};
 use crate::{
     config,
     db::{DocumentRow, Listing},
@@ -99,6 +102,7 @@ async fn receive(app: &App, body: Body) -> Result<tempfile::NamedTempFile> {
         })?;
         size += bytes.len() as u64;
         if size > most {
+            read_to_end(&mut stream).await;
             return Err(Error::new(
                 Kind::TooLarge,
                 "file_too_large",

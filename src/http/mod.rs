@@ -17,7 +17,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     middleware,
     routing::{get, post},
 };
@@ -110,9 +110,6 @@ impl Service {
     }
 }
 
-/// Largest JSON body; an upload is a stream of its own and has its own limit.
-const MOST_JSON_BYTES: usize = 1 << 20;
-
 fn router(app: App) -> Router {
     let api = Router::new()
         .route("/search", post(questions::search))
@@ -130,7 +127,6 @@ fn router(app: App) -> Router {
         .route("/", get(assets::index))
         .route("/assets/{name}", get(assets::asset))
         .fallback(no_such_address)
-        .layer(DefaultBodyLimit::max(MOST_JSON_BYTES))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)
 }
