@@ -100,17 +100,17 @@ impl Library {
             return Err(too_many());
         }
         let waiting = self.priority.person();
-        let Retrieved { passages, asked } = self.retrieve(&request).await?;
+        let found = self.retrieve(&request).await?;
         let retrieve_ms = started.elapsed().as_millis() as u64;
         let (events, receiver) = mpsc::channel(QUEUED_EVENTS);
         let library = self.clone();
         tokio::spawn(async move {
             let _waiting = waiting;
-            let shown = AskEvent::Passages(passages.clone(), retrieve_ms);
+            let shown = AskEvent::Passages(found.passages.clone(), retrieve_ms);
             if events.send(shown).await.is_err() {
                 return;
             }
-            let last = match library.answer(&question, &asked, passages, started, retrieve_ms, &events).await {
+            let last = match library.answer(&question, found, started, retrieve_ms, &events).await {
                 Ok(Some(answer)) => {
                     info!(
                         refused = answer.refused,
@@ -128,12 +128,11 @@ impl Library {
         Ok(receiver)
     }
 
-    /// Nothing when the reader has gone. `asked` is the question without the words that name a document.
+    /// Nothing when the reader has gone.
     async fn answer(
         self: &Arc<Self>,
         question: &str,
-        asked: &str,
-        passages: Vec<Passage>,
+        found: Retrieved,
         started: Instant,
         retrieve_ms: u64,
         events: &mpsc::Sender<AskEvent>,
@@ -146,7 +145,8 @@ impl Library {
             timings: Timings { retrieve_ms, first_token_ms, total_ms: started.elapsed().as_millis() as u64 },
             model: self.generator_name.clone(),
         };
-        if !bears_on(asked, &passages) {
+        let Retrieved { passages, asked, named } = found;
+        if !named && !bears_on(question, &passages) {
             return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), None, passages)));
         }
         let generator = self.generator.as_ref().map_err(Clone::clone)?;
@@ -160,7 +160,6 @@ impl Library {
         if says_nothing(&text) {
             return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), first_token_ms, passages)));
         }
-        let asked = asked.to_owned();
         let (cited, passages) = self
             .blocking(move |library| {
                 let cited = library.cited(&text, &asked, &passages[..used])?;
@@ -258,9 +257,9 @@ fn send_soon(events: &mpsc::Sender<AskEvent>, event: AskEvent) -> bool {
 /// in the median and .31 at the 90th percentile.
 const BEARS_COSINE: f32 = 0.30;
 /// Or this share of the question's words stands in one passage.
-const BEARS_WORDS: f32 = 0.6;
+const BEARS_WORDS: f32 = 0.5;
 
-/// Whether anything that was found has to do with the question at all.
+/// Whether anything that was found has to do with the question at all. One that names a document does anyhow.
 fn bears_on(question: &str, passages: &[Passage]) -> bool {
     let mut asked: Vec<_> = sparse::terms(question).collect();
     asked.sort();

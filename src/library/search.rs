@@ -69,11 +69,13 @@ pub struct Found {
 pub(super) struct Retrieved {
     pub passages: Vec<Passage>,
     pub asked: String,
+    /// Whether the question names documents that are there.
+    pub named: bool,
 }
 
 impl Retrieved {
     fn nothing(question: &str) -> Self {
-        Self { passages: Vec::new(), asked: question.to_owned() }
+        Self { passages: Vec::new(), asked: question.to_owned(), named: false }
     }
 }
 
@@ -108,7 +110,7 @@ impl Library {
         let Some(named) = named else {
             let hits = self.hits(&scope, question, filter, wanted).await?;
             let passages = self.blocking(move |library| library.passages(&hits, k)).await?;
-            return Ok(Retrieved { passages, asked: question.to_owned() });
+            return Ok(Retrieved { passages, asked: question.to_owned(), named: false });
         };
         let within = Filter::documents(named.documents.iter().copied());
         let mut hits = self.hits(&scope, &named.question, within, wanted).await?;
@@ -118,7 +120,7 @@ impl Library {
             hits = if named.is_sure { [hits, others].concat() } else { rank::interleaved(&hits, others) };
         }
         let passages = self.blocking(move |library| library.passages(&hits, k)).await?;
-        Ok(Retrieved { passages, asked: named.question })
+        Ok(Retrieved { passages, asked: named.question, named: true })
     }
 
     /// Both kinds of search for a question, as one ranking.
