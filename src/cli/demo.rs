@@ -31,7 +31,7 @@ pub(super) struct DemoArgs {
 }
 
 /// A question that the sample files answer.
-const QUESTION: &str = "How long does confidentiality last after the strategic alliance agreement with Fazync ends?";
+const QUESTION: &str = "How can the strategic alliance agreement with Fazync be terminated?";
 
 pub(super) async fn run(
     args: DemoArgs,
