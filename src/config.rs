@@ -91,7 +91,7 @@ pub struct SyncFolder {
 pub struct Answer {
     /// How many passages a question gets unless it says otherwise.
     pub passages: usize,
-    /// Most tokens of passages that the model reads. More finds more and takes longer: about 1 s for 100 tokens on
+    /// Most tokens of passages that the model reads. More finds more and takes longer: about .5 s for 100 tokens on
     /// two cores with the 1.5B model.
     pub context_tokens: usize,
     /// Most tokens of an answer.

@@ -44,8 +44,8 @@ pub(super) struct Cited {
     pub unsupported: usize,
 }
 
-/// A sentence is supported when the quote holds this share of the weight of its terms. Measured on answers of the
-/// 1.5B model: wrong quotes stay below .45, copied clauses are above .7.
+/// A sentence is supported when the quote holds this share of the weight of its terms. Chosen by reading some thirty
+/// answers of the 1.5B model, not fitted.
 const ENOUGH: f32 = 0.5;
 /// Above this a sentence needs no second quote.
 const PLENTY: f32 = 0.85;

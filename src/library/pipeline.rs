@@ -56,7 +56,7 @@ pub(super) struct Throughput {
     pub embedder_busy: f64,
 }
 
-/// Chunks that wait between the reader and the embedders: about ten seconds of work for two cores.
+/// Chunks that wait between the reader and the embedders: about five seconds of work for two cores.
 const QUEUED_CHUNKS: usize = 256;
 /// A group is written when it has this many points, or
 const GROUP_POINTS: usize = 512;
