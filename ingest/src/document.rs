@@ -30,6 +30,10 @@ pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, 
 pub struct Document {
     /// The title that the file states or shows, if any.
     pub title: Option<String>,
+    /// Who wrote it, as the file states.
+    pub author: Option<String>,
+    /// When it was written, as the file states: a date of ISO 8601, `2019-04-30`.
+    pub written: Option<String>,
     /// What kind of file it came from.
     pub media_type: MediaType,
     /// All pages, numbered from 1 without gaps; a page without text is kept, empty.
@@ -109,6 +113,20 @@ pub struct Page {
     pub text: String,
     /// The words in text order; empty where the format has no positions.
     pub words: Vec<Word>,
+    /// The headings that the format or the layout shows as such, in text order; numbered clauses
+    /// are known by their text and need not be here.
+    pub headings: Vec<Heading>,
+}
+
+/// A line or two that name what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heading {
+    /// First byte in [`Page::text`].
+    pub start: u32,
+    /// Byte after the last in [`Page::text`].
+    pub end: u32,
+    /// How deep it stands: 1 for the parts of a document, 2 for their parts.
+    pub level: u8,
 }
 
 /// A word's place: in the page's text and on the page.

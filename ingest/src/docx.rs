@@ -33,7 +33,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
     if pages.iter().all(|page| page.text.is_empty()) {
         return Err(ReadError::Empty);
     }
-    Ok(Document { title: stated.or(shown), media_type: MediaType::Docx, pages, problems })
+    Ok(Document { title: stated.or(shown), author: None, written: None, media_type: MediaType::Docx, pages, problems })
 }
 
 fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ReadError> {

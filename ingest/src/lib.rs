@@ -12,7 +12,7 @@ mod text;
 mod tokens;
 
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
-pub use document::{Document, Limits, MediaType, Page, Problem, ReadError, Word, read};
+pub use document::{Document, Heading, Limits, MediaType, Page, Problem, ReadError, Word, read};
 pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
 pub use tokens::{TokenCounter, TokenizerError};
 

@@ -22,6 +22,8 @@ pub(crate) fn read(bytes: &[u8], media_type: MediaType, limits: &Limits) -> Resu
     let problem = || Problem { page: None, message: "some characters are not valid in the file's encoding".into() };
     Ok(Document {
         title: title(&text, media_type),
+        author: None,
+        written: None,
         media_type,
         pages,
         problems: lossy.then(problem).into_iter().collect(),
@@ -30,7 +32,16 @@ pub(crate) fn read(bytes: &[u8], media_type: MediaType, limits: &Limits) -> Resu
 
 /// A page of a format without sizes and positions.
 pub(crate) fn plain_page(number: u32, text: String) -> Page {
-    Page { number, label: None, width_pt: 0.0, height_pt: 0.0, rotation: 0, text, words: Vec::new() }
+    Page {
+        number,
+        label: None,
+        width_pt: 0.0,
+        height_pt: 0.0,
+        rotation: 0,
+        text,
+        words: Vec::new(),
+        headings: Vec::new(),
+    }
 }
 
 /// Text by its byte order mark, as UTF-8, or in the encoding that it is most likely in; and

@@ -44,7 +44,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
         .zip(labels)
         .map(|((number, draft), label)| finish_page(number, label, &draft, &vocabulary))
         .collect();
-    Ok(Document { title, media_type: MediaType::Pdf, pages, problems })
+    Ok(Document { title, author: None, written: None, media_type: MediaType::Pdf, pages, problems })
 }
 
 /// A page's lines, before the whole document's words are known.
@@ -156,6 +156,7 @@ fn finish_page(number: u32, label: Option<String>, draft: &Draft, vocabulary: &V
         rotation: geometry.rotation,
         text,
         words,
+        headings: Vec::new(),
     }
 }
 
