@@ -56,6 +56,17 @@ pub fn terms(text: &str) -> impl Iterator<Item = String> + use<> {
     found.into_iter()
 }
 
+/// The identifiers of a text in their order, as [`terms`] has them.
+pub fn identifiers(text: &str) -> Vec<String> {
+    let words = words(text);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        at += identifier(text, &words[at..], &mut found);
+    }
+    found
+}
+
 /// The words of a text with the bytes they take; the commonest ones without a term.
 pub fn words_with_terms(text: &str) -> Vec<(Range<usize>, Option<String>)> {
     let stemmer = Stemmer::create(Algorithm::English);

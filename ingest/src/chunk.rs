@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 
 use crate::body::bodies;
-use crate::{Document, Page, TokenCounter};
+use crate::section::{self, Mark};
+use crate::{Document, Heading, Page, TokenCounter};
 
 /// Between pages; a sentence that goes on overleaf gets a space instead.
 const PAGE_JOINER: &str = "\n\n";
@@ -22,14 +23,19 @@ const MAX_BYTES_PER_TOKEN: usize = 16;
 pub struct Chunk {
     /// Position in the document, from 0.
     pub number: u32,
-    /// The text of its spans, joined by a blank line, or by a space where a sentence goes on.
+    /// The text of its spans, joined by a blank line, or by a space where a sentence goes on. Rows of
+    /// a table have its header before them.
     pub text: String,
     /// First page, from 1.
     pub page_start: u32,
     /// Last page, from 1.
     pub page_end: u32,
-    /// Where it stands, one span a page, in order.
+    /// Where it stands, in order: one span a page, and one more for the header of a table.
     pub spans: Vec<PageSpan>,
+    /// The headings that its beginning stands under, the outermost first, four at most.
+    pub section: Vec<String>,
+    /// Whether it begins within a paragraph that the chunk before has the start of.
+    pub continues: bool,
 }
 
 /// A byte range of one [`Page::text`].
@@ -70,9 +76,10 @@ pub fn chunk(document: &Document, counter: &TokenCounter, rules: &ChunkRules) ->
     ranges
         .into_iter()
         .flat_map(|range| fit(&joined.text, range, sizer, max_tokens))
-        .filter(|range| joined.text[range.clone()].contains(char::is_alphanumeric))
+        .flat_map(|range| with_header(&joined.text, range, sizer, max_tokens))
+        .filter(|(_, range)| joined.text[range.clone()].contains(char::is_alphanumeric))
         .zip(0..)
-        .map(|(range, number)| joined.chunk(number, range))
+        .map(|((header, range), number)| joined.chunk(number, header, range))
         .collect()
 }
 
@@ -217,10 +224,54 @@ fn fit(text: &str, range: Range<usize>, sizer: &OffsetSizer<'_>, max_tokens: usi
         .collect()
 }
 
+/// A chunk that begins within a Markdown table, with the rows that head the table; in smaller chunks
+/// where both together would not fit. A header of half a chunk or more is left where it is.
+fn with_header(
+    text: &str,
+    range: Range<usize>,
+    sizer: &OffsetSizer<'_>,
+    max_tokens: usize,
+) -> Vec<(Option<Range<usize>>, Range<usize>)> {
+    /// Tokenizers may part two texts elsewhere than their join.
+    const SLACK_TOKENS: usize = 8;
+    let Some(header) = table_header(text, range.start) else { return vec![(None, range)] };
+    let header_tokens = sizer.size(&text[header.clone()]) + SLACK_TOKENS;
+    if header_tokens * 2 > max_tokens {
+        return vec![(None, range)];
+    }
+    let room = max_tokens - header_tokens;
+    let parts = if sizer.size(&text[range.clone()]) <= room {
+        vec![range]
+    } else {
+        split_window(text, range, sizer, room, 0)
+    };
+    parts.into_iter().map(|part| (table_header(text, part.start), part)).collect()
+}
+
+/// The first row of the table that a place is in, with the rule below it, when the place is further down.
+fn table_header(text: &str, at: usize) -> Option<Range<usize>> {
+    let is_row = |line: &str| line.starts_with('|');
+    if !is_row(&text[at..]) {
+        return None;
+    }
+    let above = text[..at].trim_end_matches(['\n', ' ']);
+    let mut start = at;
+    for line in above.rsplit('\n').take_while(|line| is_row(line)) {
+        start = line.as_ptr() as usize - text.as_ptr() as usize;
+    }
+    let mut lines = text[start..at].split_inclusive('\n');
+    let first = lines.next()?;
+    let is_rule = |line: &&str| line.contains("--") && line.chars().all(|c| matches!(c, '|' | '-' | ':' | ' ' | '\n'));
+    let rule = lines.next().filter(is_rule).map_or(0, str::len);
+    let end = start + text[start..start + first.len() + rule].trim_end().len();
+    (start < at).then_some(start..end)
+}
+
 /// The bodies of all pages as one text, and where in it each page lies.
 struct Joined {
     text: String,
     bodies: Vec<Body>,
+    marks: Vec<Mark>,
 }
 
 struct Body {
@@ -233,7 +284,8 @@ struct Body {
 
 impl Joined {
     fn of(pages: &[Page]) -> Self {
-        let mut joined = Self { text: String::new(), bodies: Vec::new() };
+        let mut joined = Self { text: String::new(), bodies: Vec::new(), marks: Vec::new() };
+        let mut shown = Vec::new();
         for (page, body) in pages.iter().zip(bodies(pages)) {
             let text = &page.text[body.clone()];
             if text.trim().is_empty() {
@@ -244,14 +296,37 @@ impl Joined {
             }
             let start = joined.text.len();
             joined.text.push_str(text);
+            let in_body = |heading: &&Heading| body.start <= heading.start as usize && heading.end as usize <= body.end;
+            let in_joined = |at: u32| (at as usize - body.start + start) as u32;
+            shown.extend(page.headings.iter().filter(in_body).map(|heading| Heading {
+                start: in_joined(heading.start),
+                end: in_joined(heading.end),
+                ..*heading
+            }));
             joined.bodies.push(Body { page: page.number, start_in_page: body.start, range: start..joined.text.len() });
         }
+        joined.marks = section::marks(&joined.text, &shown);
         joined
     }
 
-    fn chunk(&self, number: u32, range: Range<usize>) -> Chunk {
+    fn chunk(&self, number: u32, header: Option<Range<usize>>, range: Range<usize>) -> Chunk {
+        let own = self.spans(&range);
+        let text = &self.text[range.clone()];
+        let before = self.text[..range.start].trim_end_matches(' ');
+        Chunk {
+            number,
+            page_start: own.first().map_or(1, |span| span.page),
+            page_end: own.last().map_or(1, |span| span.page),
+            section: section::path(&self.marks, range.start),
+            continues: header.is_none() && !before.is_empty() && !before.ends_with('\n'),
+            text: header.clone().map_or_else(|| text.to_owned(), |header| format!("{}\n{text}", &self.text[header])),
+            spans: header.iter().flat_map(|header| self.spans(header)).chain(own).collect(),
+        }
+    }
+
+    fn spans(&self, range: &Range<usize>) -> Vec<PageSpan> {
         let first = self.bodies.partition_point(|body| body.range.end <= range.start);
-        let spans: Vec<PageSpan> = self.bodies[first..]
+        self.bodies[first..]
             .iter()
             .take_while(|body| body.range.start < range.end)
             .map(|body| {
@@ -262,14 +337,7 @@ impl Joined {
                     end: in_page(range.end.min(body.range.end)),
                 }
             })
-            .collect();
-        Chunk {
-            number,
-            text: self.text[range].to_owned(),
-            page_start: spans.first().map_or(1, |span| span.page),
-            page_end: spans.last().map_or(1, |span| span.page),
-            spans,
-        }
+            .collect()
     }
 }
 

@@ -4,18 +4,21 @@
 mod body;
 mod chunk;
 mod clean;
+mod dates;
 mod document;
 mod docx;
 mod folder;
 mod pdf;
+mod section;
 mod text;
 mod tokens;
 
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
+pub use dates::{DateFound, dated, dates};
 pub use document::{Document, Heading, Limits, MediaType, Page, Problem, ReadError, Word, read};
 pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
 pub use tokens::{TokenCounter, TokenizerError};
 
 /// The revision of this crate's reading and chunking: raised when the same bytes would give
 /// other pages or chunks, so that stored documents are known to be out of date.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;

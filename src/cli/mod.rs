@@ -154,6 +154,24 @@ struct Question {
     /// Only this file; may be given several times
     #[arg(long, value_name = "FILE")]
     document: Vec<String>,
+    /// Only files of this type, such as pdf; may be given several times
+    #[arg(long = "type", value_name = "TYPE")]
+    file_type: Vec<String>,
+    /// Only files with this label; may be given several times
+    #[arg(long, value_name = "LABEL")]
+    label: Vec<String>,
+    /// Only documents dated on this day or later, such as 2018-04-30
+    #[arg(long, value_name = "DAY")]
+    from: Option<chrono::NaiveDate>,
+    /// Only documents dated on this day or earlier
+    #[arg(long, value_name = "DAY")]
+    to: Option<chrono::NaiveDate>,
+    /// Pass over so many passages: the next page of results
+    #[arg(long, value_name = "N")]
+    offset: Option<usize>,
+    /// Tell for each passage why it came
+    #[arg(long)]
+    explain: bool,
 }
 
 #[derive(Args, Clone, Copy)]
@@ -169,8 +187,14 @@ impl Question {
         SearchRequest {
             question: self.text,
             k: self.k,
+            offset: self.offset,
             collections: some(self.collection),
             documents: some(self.document),
+            types: some(self.file_type),
+            labels: some(self.label),
+            dated_from: self.from,
+            dated_to: self.to,
+            explain: self.explain,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use premise_ingest::{Chunk, Document, PageSpan, Word};
-use rusqlite::{OptionalExtension, Transaction, params, params_from_iter};
+use rusqlite::{OptionalExtension, Params, ToSql, Transaction, params, params_from_iter};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -51,6 +51,12 @@ pub struct DocumentRow {
     pub added_at: chrono::DateTime<chrono::Utc>,
     /// What could not be read in it, in sentences.
     pub problems: Vec<String>,
+    /// Who wrote it, when it states that.
+    pub author: Option<String>,
+    /// The day that it bears, as its first page, its file name or its properties say.
+    pub dated: Option<chrono::NaiveDate>,
+    /// Words that people put on its files.
+    pub labels: Vec<String>,
 }
 
 /// A page as it was read.
@@ -75,6 +81,10 @@ pub struct ChunkRow {
     pub collection: String,
     /// The file.
     pub file: String,
+    /// The document's title, when it states one.
+    pub title: Option<String>,
+    /// The day that the document bears.
+    pub dated: Option<chrono::NaiveDate>,
     /// Number within the document, from 0.
     pub number: u32,
     /// First page.
@@ -85,6 +95,10 @@ pub struct ChunkRow {
     pub spans: Vec<PageSpan>,
     /// Its text.
     pub text: String,
+    /// The headings that it stands under, the outermost first.
+    pub section: Vec<String>,
+    /// Whether it begins within a paragraph that the chunk before has the start of.
+    pub continues: bool,
 }
 
 /// Which documents to list.
@@ -191,15 +205,30 @@ impl Db {
 
     /// The chunks of those identities that can be searched. A point that the ledger does not know is left out.
     pub fn chunks(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, ChunkRow>> {
+        let marks = vec!["?"; ids.len()].join(",");
+        let rows = self.chunk_rows(&format!("k.id IN ({marks})"), params_from_iter(ids))?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// The chunks at those places: a document and a number in it. Places that are not there are left out.
+    pub fn chunks_at(&self, places: &[(DocumentId, u32)]) -> Result<Vec<ChunkRow>> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = vec!["(?, ?)"; places.len()].join(",");
+        let values = places.iter().flat_map(|(document, number)| [document as &dyn ToSql, number as &dyn ToSql]);
+        self.chunk_rows(&format!("(k.document, k.number) IN (VALUES {marks})"), params_from_iter(values))
+    }
+
+    fn chunk_rows(&self, condition: &str, values: impl Params) -> Result<Vec<ChunkRow>> {
         self.read("read chunks", |c| {
-            let marks = vec!["?"; ids.len()].join(",");
             c.prepare_cached(&format!(
                 "SELECT k.id, k.document, c.name, (SELECT min(file) FROM files f WHERE f.document = d.id), k.number,
-                        k.page_start, k.page_end, k.spans, k.text
+                        k.page_start, k.page_end, k.spans, k.text, k.section, k.continues, d.title, d.dated
                  FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection
-                 WHERE NOT d.removing AND k.id IN ({marks})"
+                 WHERE NOT d.removing AND {condition}"
             ))?
-            .query_map(params_from_iter(ids), |r| {
+            .query_map(values, |r| {
                 let spans: String = r.get(7)?;
                 Ok(ChunkRow {
                     id: r.get(0)?,
@@ -211,20 +240,34 @@ impl Db {
                     page_end: r.get(6)?,
                     spans: serde_json::from_str(&spans).unwrap_or_default(),
                     text: r.get(8)?,
+                    section: section(r, 9)?,
+                    continues: r.get(10)?,
+                    title: r.get(11)?,
+                    dated: r.get(12)?,
                 })
             })?
-            .map(|row| row.map(|row| (row.id, row)))
             .collect()
         })
     }
 
-    /// A document's chunks in order: number, first and last page, text. What a rebuild of the index embeds.
-    pub fn chunks_of(&self, document: DocumentId) -> Result<Vec<(u32, u32, u32, String)>> {
+    /// A document's chunks in order: what a rebuild of the index embeds.
+    pub fn chunks_of(&self, document: DocumentId) -> Result<Vec<Chunk>> {
         self.read("read a document's chunks", |c| {
             c.prepare_cached(
-                "SELECT number, page_start, page_end, text FROM chunks WHERE document = ?1 ORDER BY number",
+                "SELECT number, page_start, page_end, spans, text, section, continues FROM chunks WHERE document = ?1 ORDER BY number",
             )?
-            .query_map([document], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
+            .query_map([document], |r| {
+                let spans: String = r.get(3)?;
+                Ok(Chunk {
+                    number: r.get(0)?,
+                    page_start: r.get(1)?,
+                    page_end: r.get(2)?,
+                    spans: serde_json::from_str(&spans).unwrap_or_default(),
+                    text: r.get(4)?,
+                    section: section(r, 5)?,
+                    continues: r.get(6)?,
+                })
+            })?
             .collect()
         })
     }
@@ -262,12 +305,14 @@ impl Db {
 
 const ROW: &str = "
     SELECT d.id, min(f.file), c.name, d.title, d.media_type, d.pages, d.chunks, d.size_bytes, d.sha256, d.added_at,
-           d.problems
+           d.problems, d.author, d.dated,
+           (SELECT json_group_array(DISTINCT l.label) FROM labels l JOIN files g ON g.collection = l.collection
+            AND g.file = l.file WHERE g.document = d.id)
     FROM documents d JOIN files f ON f.document = d.id JOIN collections c ON c.id = d.collection
     WHERE NOT d.removing";
 
 fn row(r: &rusqlite::Row) -> rusqlite::Result<DocumentRow> {
-    let problems: String = r.get(10)?;
+    let (problems, labels): (String, String) = (r.get(10)?, r.get(13)?);
     Ok(DocumentRow {
         id: DocumentId(r.get(0)?),
         file: r.get(1)?,
@@ -280,7 +325,15 @@ fn row(r: &rusqlite::Row) -> rusqlite::Result<DocumentRow> {
         sha256: r.get(8)?,
         added_at: r.get(9)?,
         problems: serde_json::from_str(&problems).unwrap_or_default(),
+        author: r.get(11)?,
+        dated: r.get(12)?,
+        labels: serde_json::from_str(&labels).unwrap_or_default(),
     })
+}
+
+fn section(r: &rusqlite::Row, column: usize) -> rusqlite::Result<Vec<String>> {
+    let section: String = r.get(column)?;
+    Ok(serde_json::from_str(&section).unwrap_or_default())
 }
 
 fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
@@ -294,8 +347,8 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
         })
         .collect();
     let fresh = t.execute(
-        "INSERT INTO documents(id, collection, sha256, size_bytes, media_type, title, pages, chunks, revision, problems, added_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(id) DO NOTHING",
+        "INSERT INTO documents(id, collection, sha256, size_bytes, media_type, title, pages, chunks, revision, problems, added_at, author, dated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT(id) DO NOTHING",
         params![
             new.id,
             new.collection,
@@ -308,6 +361,8 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
             premise_ingest::REVISION,
             serde_json::to_string(&problems).unwrap_or_default(),
             chrono::Utc::now(),
+            document.author,
+            premise_ingest::dated(document, &new.place.file),
         ],
     )?;
     if fresh == 0 {
@@ -331,8 +386,8 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
             ])?;
         }
         let mut insert = t.prepare_cached(
-            "INSERT INTO chunks(id, document, number, page_start, page_end, spans, text)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO chunks(id, document, number, page_start, page_end, spans, text, section, continues)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         for chunk in &new.chunks {
             insert.execute(params![
@@ -343,6 +398,8 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
                 chunk.page_end,
                 serde_json::to_string(&chunk.spans).unwrap_or_default(),
                 chunk.text,
+                serde_json::to_string(&chunk.section).unwrap_or_default(),
+                chunk.continues,
             ])?;
         }
     }

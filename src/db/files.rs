@@ -115,6 +115,13 @@ impl Db {
     pub fn add_place(&self, collection: CollectionId, document: DocumentId, new: &Place) -> Result<()> {
         self.write("add a file", |t| {
             t.execute("UPDATE documents SET removing = 0 WHERE id = ?1", [document])?;
+            // A moved file keeps its labels, and a copy has those of what it is a copy of.
+            t.execute(
+                "INSERT OR IGNORE INTO labels(collection, file, label)
+                 SELECT l.collection, ?3, l.label FROM labels l JOIN files f ON f.collection = l.collection AND f.file = l.file
+                 WHERE f.document = ?2 AND f.collection = ?1",
+                params![collection, document, new.file],
+            )?;
             place(t, collection, document, new)
         })
     }
@@ -124,6 +131,7 @@ impl Db {
         self.write("take a file out", |t| {
             let gone = t.execute("DELETE FROM files WHERE collection = ?1 AND file = ?2", params![collection, file])?;
             t.execute("DELETE FROM failures WHERE collection = ?1 AND file = ?2", params![collection, file])?;
+            t.execute("DELETE FROM labels WHERE collection = ?1 AND file = ?2", params![collection, file])?;
             mark_unplaced(t, collection)?;
             Ok(gone > 0)
         })
@@ -132,6 +140,10 @@ impl Db {
     /// Takes a document out, wherever it lies.
     pub fn remove_document(&self, id: DocumentId) -> Result<bool> {
         self.write("take a document out", |t| {
+            t.execute(
+                "DELETE FROM labels WHERE (collection, file) IN (SELECT collection, file FROM files WHERE document = ?1)",
+                [id],
+            )?;
             t.execute("DELETE FROM files WHERE document = ?1", [id])?;
             t.execute("UPDATE documents SET removing = 1 WHERE id = ?1", [id]).map(|rows| rows > 0)
         })

@@ -3,6 +3,7 @@
 
 mod documents;
 mod files;
+mod labels;
 mod names;
 mod reports;
 mod schema;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub use self::{
     documents::{ChunkRow, DocumentRow, Listing, NewDocument, PageRow, document_id, point_id},
     files::{FileRow, Origin, Place},
+    labels::Narrowing,
     names::NameRow,
     reports::{Failure, StoredReport},
 };

@@ -67,6 +67,19 @@ const STEPS: &[&str] = &["
         at TEXT NOT NULL,
         PRIMARY KEY(collection, file)) STRICT;
     CREATE TABLE reports(id INTEGER PRIMARY KEY, at TEXT NOT NULL, report TEXT NOT NULL) STRICT;
+", "
+    ALTER TABLE documents ADD COLUMN author TEXT;
+    -- The day that it bears, as its text, name or properties say: 2018-04-30.
+    ALTER TABLE documents ADD COLUMN dated TEXT;
+    -- A JSON list of the headings that the chunk stands under.
+    ALTER TABLE chunks ADD COLUMN section TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE chunks ADD COLUMN continues INTEGER NOT NULL DEFAULT 0;
+    -- Words that people put on files, to narrow searches by. They stay with the place when its content changes.
+    CREATE TABLE labels(
+        collection BLOB NOT NULL REFERENCES collections(id),
+        file TEXT NOT NULL,
+        label TEXT NOT NULL,
+        PRIMARY KEY(collection, file, label)) STRICT, WITHOUT ROWID;
 "];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

@@ -2,39 +2,57 @@
 //! alone, and the files it is narrowed to in a scoped run.
 
 mod metrics;
+mod report;
+mod retrieval;
+mod runs;
 mod set;
+mod stats;
 
 use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
-    time::Instant,
 };
 
 use clap::Args;
 use serde_json::json;
 
 use self::{
-    metrics::{Retrieved, Scores},
-    set::{EvalSet, Query},
+    report::{Table, bar, print_difference},
+    retrieval::{Measured, request},
+    runs::Run,
+    set::EvalSet,
 };
 use crate::{
     app,
     config::Settings,
     datadir::{self, Owner},
     error::{Error, Kind, Result},
-    library::{Answer, AskEvent, Library, Passage, SearchRequest},
+    library::{Answer, AskEvent, Library, Progress, SearchRequest, Steps},
 };
 
 /// Arguments of `premise eval`.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct EvalArgs {
     /// Folder of the set: docs/, queries.jsonl, pages.jsonl
     set: PathBuf,
     /// Narrow each question to the files that a user would have chosen
     #[arg(long)]
     scoped: bool,
+    /// Leave steps of retrieval out: naming, meaning, words, exact, rerank, collapse, merge
+    #[arg(long, value_name = "STEP,…", value_delimiter = ',')]
+    without: Vec<String>,
+    /// Also search plainly by words alone and by meaning alone, and show both beside the pipeline
+    #[arg(long)]
+    baselines: bool,
+    /// Passages that are retrieved for each question
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    k: usize,
+    /// Compare with an earlier run, by a paired test: its file, or `last`
+    #[arg(long, value_name = "RUN")]
+    compare: Option<PathBuf>,
     /// Also answer this many questions, spread over the set, and check that every quote stands on its page
     #[arg(long, value_name = "N", default_value_t = 0)]
     ask: usize,
@@ -49,23 +67,89 @@ pub struct EvalArgs {
     pub(crate) json: bool,
 }
 
-/// Passages that are retrieved for each question.
-const RETRIEVED: usize = 20;
-
 /// Runs an evaluation and prints its figures.
 pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let set = EvalSet::load(&args.set)?;
+    let steps = args.without.iter().try_fold(Steps::all(), |steps, name| steps.without(name))?;
     let work = args.work.clone().unwrap_or_else(|| std::env::temp_dir().join("premise-eval")).join(&set.name);
     let Owner::Us(owned) = datadir::open(&work)? else { return Err(datadir::in_use(&work)) };
-    let (path, docs, for_library) = (owned.path().to_owned(), set.docs.clone(), settings.clone());
+    let library = read(&set, &args, owned.path().to_owned(), settings.clone(), stop).await?;
+
+    let runs = owned.path().join("runs");
+    let earlier = args.compare.as_ref().map(|which| Run::load(which, &runs)).transpose()?;
+    let (mut measured, breakdown) = retrieval::measure(&library, &set, &args, steps).await?;
+    let mut run = Run {
+        set: set.name.clone(),
+        at: chrono::Local::now().format("%Y-%m-%dT%H:%M:%S").to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        embedder: format!("{} {}", settings.models.embedder, settings.models.precision),
+        scoped: args.scoped,
+        without: args.without.clone(),
+        questions: std::collections::HashMap::new(),
+    };
+    run.add(&measured);
+    let kept = run.keep(&runs)?;
+    let figures = figures(&measured);
+    let differences = earlier.as_ref().map(|earlier| run.against(earlier)).unwrap_or_default();
+    if args.json {
+        let report = json!({
+            "set": set.name,
+            "scoped": args.scoped,
+            "without": args.without,
+            "metrics": figures.rows(),
+            "routing": breakdown.routing(),
+            "stages": breakdown.stages().rows(),
+            "kinds": breakdown.kinds().rows(),
+            "differences": differences,
+            "run": kept,
+        });
+        println!("{report}");
+    } else {
+        println!("{} questions, kept as {}", set.queries.len(), kept.display());
+        for row in figures.rows() {
+            row.print_with_intervals();
+        }
+        println!("Documents named: {}", breakdown.routing());
+        breakdown.stages().print();
+        breakdown.kinds().print();
+        for (name, difference) in differences {
+            print_difference(name, difference);
+        }
+    }
+    if args.ask > 0 {
+        answers(&library, &set, &args, &mut measured).await?;
+    }
+    if let Some(path) = &args.run {
+        write_lines(path, &measured)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the set's own library and reads what is not in it yet.
+async fn read(
+    set: &EvalSet,
+    args: &EvalArgs,
+    path: PathBuf,
+    settings: Settings,
+    stop: Arc<AtomicBool>,
+) -> Result<Arc<Library>> {
+    let docs = set.docs.clone();
+    let bar = bar(0, args.json, "reading");
+    let note = bar.clone();
     let (library, report) = tokio::task::spawn_blocking(move || {
-        let library = app::open_library(&path, &for_library)?;
-        library.mend(&stop, &|_| {})?;
-        let report = library.sync("eval", &docs, &stop, &|_| {})?;
+        let on_progress = |progress| match progress {
+            Progress::Planned { size_bytes, .. } => note.set_length(size_bytes),
+            Progress::Advanced { size_bytes } => note.inc(size_bytes),
+            _ => {}
+        };
+        let library = app::open_library(&path, &settings)?;
+        library.mend(&stop, &on_progress)?;
+        let report = library.sync("eval", &docs, &stop, &on_progress)?;
         Ok::<_, Error>((Arc::new(library), report))
     })
     .await
     .map_err(Error::internal)??;
+    bar.finish_and_clear();
     if !args.json {
         println!(
             "{}: {} files ({} failed), {} pages and {} chunks read in {:.1} s, embedder busy {:.0} %",
@@ -78,43 +162,24 @@ pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> R
             report.embedder_busy * 100.0
         );
     }
+    Ok(library)
+}
 
-    let mut scores = Scores::default();
-    let mut lines = Vec::new();
-    for query in &set.queries {
-        let started = Instant::now();
-        let found = library.search(&request(query, args.scoped)).await?;
-        let took_ms = started.elapsed().as_secs_f64() * 1000.0;
-        let retrieved: Vec<_> = found.passages.iter().map(as_retrieved).collect();
-        scores.add(query, &retrieved, took_ms);
-        lines.push(json!({
-            "id": query.id,
-            "latency_ms": took_ms,
-            "retrieved": found.passages.iter().map(|passage| json!({
-                "file": passage.file,
-                "page_start": passage.page_start,
-                "page_end": passage.page_end,
-                "score": passage.score,
-                "text": passage.text,
-            })).collect::<Vec<_>>(),
-        }));
-    }
-    let figures = scores.figures();
-    if args.json {
-        println!("{}", json!({ "set": set.name, "scoped": args.scoped, "metrics": figures }));
-    } else {
-        println!("{} questions, {} of them answerable", set.queries.len(), scores.answerable());
-        for (name, value) in &figures {
-            println!("  {name:16} {value:.4}");
+/// Means over the questions with right pages, and the times of all.
+fn figures(measured: &[Measured]) -> Table {
+    let mut table = Table::new("figure", &["value"]);
+    for question in measured {
+        for (name, value) in &question.figures {
+            if name != "ms" {
+                table.add(name, "value", *value);
+            }
         }
     }
-    if args.ask > 0 {
-        answers(&library, &set, &args, &mut lines).await?;
-    }
-    if let Some(path) = &args.run {
-        write_lines(path, &lines)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    let times: Vec<f64> =
+        measured.iter().flat_map(|m| m.figures.iter().filter(|(name, _)| name == "ms").map(|(_, ms)| *ms)).collect();
+    table.add("p50_ms", "value", metrics::percentile(&times, 0.5));
+    table.add("p95_ms", "value", metrics::percentile(&times, 0.95));
+    table
 }
 
 /// Answers questions spread evenly over the set and checks each quote against the page it cites.
@@ -122,14 +187,14 @@ async fn answers(
     library: &Arc<Library>,
     set: &EvalSet,
     args: &EvalArgs,
-    lines: &mut [serde_json::Value],
+    measured: &mut [Measured],
 ) -> Result<()> {
     let step = (set.queries.len() / args.ask).max(1);
     let (mut quotes, mut verbatim, mut refused, mut first_ms) = (0, 0, 0, Vec::new());
     let asked: Vec<usize> = (0..set.queries.len()).step_by(step).take(args.ask).collect();
     for (done, &at) in asked.iter().enumerate() {
         let query = &set.queries[at];
-        let mut request = request(query, args.scoped);
+        let mut request = request(query, args);
         request.k = None;
         let answer = answer(library, request).await?;
         for citation in &answer.citations {
@@ -141,9 +206,10 @@ async fn answers(
         }
         refused += usize::from(answer.refused);
         first_ms.extend(answer.timings.first_token_ms);
-        lines[at]["answer"] = answer.answer.clone().into();
-        lines[at]["abstained"] = answer.refused.into();
-        lines[at]["citations"] = json!(answer.citations);
+        let line = &mut measured[at].line;
+        line["answer"] = answer.answer.clone().into();
+        line["abstained"] = answer.refused.into();
+        line["citations"] = json!(answer.citations);
         if !args.json {
             eprintln!("{}/{} {}: {}", done + 1, asked.len(), query.id, answer.answer.replace('\n', " "));
         }
@@ -174,28 +240,11 @@ async fn answer(library: &Arc<Library>, request: SearchRequest) -> Result<Answer
     Err(Error::internal("the answer broke off"))
 }
 
-fn request(query: &Query, scoped: bool) -> SearchRequest {
-    SearchRequest {
-        question: query.question.clone(),
-        k: Some(RETRIEVED),
-        collections: None,
-        documents: query.scope.clone().filter(|_| scoped),
-    }
-}
-
-fn as_retrieved(passage: &Passage) -> Retrieved<'_> {
-    Retrieved {
-        file: passage.file.rsplit('/').next().unwrap_or(&passage.file),
-        pages: passage.page_start..=passage.page_end,
-        text: &passage.text,
-    }
-}
-
-fn write_lines(path: &Path, lines: &[serde_json::Value]) -> Result<()> {
+fn write_lines(path: &Path, measured: &[Measured]) -> Result<()> {
     let write = || {
         let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-        for line in lines {
-            writeln!(file, "{line}")?;
+        for question in measured {
+            writeln!(file, "{}", question.line)?;
         }
         file.flush()
     };

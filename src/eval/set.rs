@@ -1,6 +1,9 @@
 //! An evaluation set: questions with the pages that hold their answers.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -25,6 +28,24 @@ pub(super) struct Query {
     pub relevant_docs: Vec<String>,
     #[serde(default)]
     pub scope: Option<Vec<String>>,
+    #[serde(default)]
+    pub answer_type: String,
+}
+
+impl Query {
+    /// The kind of question that figures are broken down by.
+    pub(super) fn kind(&self) -> String {
+        if !self.answerable {
+            return "unanswerable".to_owned();
+        }
+        if self.answer_type.is_empty() { "answerable".to_owned() } else { self.answer_type.clone() }
+    }
+
+    /// The files that hold the answer.
+    pub(super) fn right_files(&self) -> HashSet<&str> {
+        let evidence = self.evidence.iter().map(|evidence| evidence.file.as_str());
+        evidence.chain(self.relevant_docs.iter().map(String::as_str)).collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]

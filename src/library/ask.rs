@@ -14,7 +14,8 @@ use tracing::{info, warn};
 use super::{
     Citation, Library, Model, Passage, SearchRequest,
     cite::{Evidence, cite},
-    search::{Retrieved, checked_question, too_many},
+    retrieve::{Retrieved, Steps},
+    search::{checked_question, too_many},
 };
 use crate::{
     error::{Error, Result},
@@ -100,7 +101,7 @@ impl Library {
             return Err(too_many());
         }
         let waiting = self.priority.person();
-        let found = self.retrieve(&request).await?;
+        let found = self.retrieve(&request, Steps::all()).await?;
         let retrieve_ms = started.elapsed().as_millis() as u64;
         let (events, receiver) = mpsc::channel(QUEUED_EVENTS);
         let library = self.clone();
@@ -145,7 +146,7 @@ impl Library {
             timings: Timings { retrieve_ms, first_token_ms, total_ms: started.elapsed().as_millis() as u64 },
             model: self.generator_name.clone(),
         };
-        let Retrieved { passages, asked, named } = found;
+        let Retrieved { passages, asked, named, .. } = found;
         if !named && !bears_on(question, &passages) {
             return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), None, passages)));
         }

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Library, OnProgress, ingest::Source, search::unknown_collection};
+use super::{Library, OnProgress, ingest::Source, narrow::unknown_collection};
 use crate::{
     db::{DocumentRow, Failure, Origin, Place},
     error::{Error, Kind, Result},

@@ -302,17 +302,7 @@ impl Library {
                     break;
                 }
                 match self.db.chunks_of(*id) {
-                    Ok(rows) => {
-                        let chunks: Vec<_> = rows
-                            .into_iter()
-                            .map(|(number, page_start, page_end, text)| premise_ingest::Chunk {
-                                number,
-                                text,
-                                page_start,
-                                page_end,
-                                spans: Vec::new(),
-                            })
-                            .collect();
+                    Ok(chunks) => {
                         let work =
                             Work { id: *id, collection: *collection, chunks, ledger: None, size_bytes: 1_000_000 };
                         if !inlet.push(work) {

@@ -6,12 +6,16 @@ mod ask;
 mod cite;
 mod documents;
 mod ingest;
+mod lexical;
 mod mend;
 mod model;
 mod names;
 mod naming;
+mod narrow;
+mod passages;
 mod pipeline;
 mod rank;
+mod retrieve;
 mod search;
 mod status;
 mod sync;
@@ -31,7 +35,8 @@ pub use self::{
     ingest::{OnProgress, Progress},
     mend::Mended,
     model::Model,
-    search::{Found, Passage, SearchRequest},
+    retrieve::{Stage, Steps, Trace},
+    search::{AlsoIn, Found, Passage, SearchRequest, Why},
     status::{Running, Status},
     sync::{MovedFile, SyncReport},
 };

@@ -1,32 +1,53 @@
-//! Search: a question becomes vectors, the vectors find chunks within a scope, and the ledger gives their text.
+//! Search: what people may ask for, and what they get. How it is found is `retrieve`'s.
 
 use std::{sync::Arc, time::Instant};
 
+use chrono::NaiveDate;
 use premise_ingest::PageSpan;
 use serde::{Deserialize, Serialize};
 
-use super::{Library, rank};
+use super::{
+    Library,
+    retrieve::{Steps, Trace},
+};
 use crate::{
     error::{Error, Kind, Result},
-    sparse,
-    store::{DocumentId, Filter, Hit, HybridQuery, Scope},
+    store::DocumentId,
     worker::WorkerError,
 };
 
 /// A question to the passages.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchRequest {
-    /// The question.
+    /// The question. Words in double quotes must stand like that in the first passages.
     pub question: String,
     /// How many passages at most, 1 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<usize>,
+    /// How many of the best passages to pass over, for the next page of results: 0 to 900.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<usize>,
     /// Only these collections, by name; all when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collections: Option<Vec<String>>,
     /// Only these files, by the name that lists show or by its last part; all when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<Vec<String>>,
+    /// Only files of these types, by extension: `pdf`, `docx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// Only files that have one of these labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// Only documents that bear this day or a later one, `2018-04-30`. Documents without a date are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dated_from: Option<NaiveDate>,
+    /// Only documents that bear this day or an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dated_to: Option<NaiveDate>,
+    /// Tell for each passage why it came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explain: bool,
 }
 
 /// A stretch of a document that bears on the question.
@@ -40,20 +61,73 @@ pub struct Passage {
     pub file: String,
     /// Its collection.
     pub collection: String,
+    /// The document's title, when it states one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The day that the document bears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dated: Option<NaiveDate>,
+    /// The headings that it stands under, the outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub section: Vec<String>,
     /// First page, from 1.
     pub page_start: u32,
     /// Last page.
     pub page_end: u32,
     /// Its text.
     pub text: String,
-    /// Nearness by meaning and by words, 0 to 1: comparable within one answer only.
+    /// Nearness by meaning and by words, 0 to 1 and a little more for exact matches: comparable within one answer only.
     pub score: f32,
     /// Cosine of question and passage, when the dense search found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f32>,
+    /// Other places with the same words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<AlsoIn>,
+    /// Why it came; only when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
     /// Exact spans of the stored pages.
     #[serde(skip)]
     pub spans: Vec<PageSpan>,
+}
+
+/// Another place with the words of a passage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlsoIn {
+    /// The document.
+    pub document: DocumentId,
+    /// Its file.
+    pub file: String,
+    /// The page on which it begins.
+    pub page: u32,
+}
+
+/// Why a passage came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The question as it was searched for in this document, without the words that only name it.
+    pub asked: String,
+    /// Whether the question names the document.
+    pub named: bool,
+    /// Place by meaning, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning_rank: Option<u32>,
+    /// Place by words, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words_rank: Option<u32>,
+    /// BM25 score of its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words_score: Option<f32>,
+    /// Words of the question that it holds, without their endings.
+    pub words: Vec<String>,
+    /// Identifiers and quoted phrases of the question that it holds as they are.
+    pub exact: Vec<String>,
+    /// What the reranker gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reranker_score: Option<f32>,
+    /// The chunks that it was put together from, by number within the document.
+    pub chunks: Vec<u32>,
 }
 
 /// What a search found.
@@ -61,145 +135,34 @@ pub struct Passage {
 pub struct Found {
     /// Passages, best first.
     pub passages: Vec<Passage>,
+    /// The offset that gives the passages after these; absent when there are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_offset: Option<usize>,
     /// Time that it took.
     pub took_ms: u64,
 }
 
-/// Passages, and the question without the words that only name a document.
-pub(super) struct Retrieved {
-    pub passages: Vec<Passage>,
-    pub asked: String,
-    /// Whether the question names documents that are there.
-    pub named: bool,
-}
-
-impl Retrieved {
-    fn nothing(question: &str) -> Self {
-        Self { passages: Vec::new(), asked: question.to_owned(), named: false }
-    }
-}
-
 /// Longest question in characters. Beyond a page of text it is a document and not a question.
 const MOST_QUESTION_CHARS: usize = 4_000;
-/// Most passages that one search gives.
-const MOST_PASSAGES: usize = 100;
-/// Candidates of each kind of search before fusion.
-const CANDIDATES: usize = 100;
 
 impl Library {
     /// The passages that bear most on a question.
     pub async fn search(self: &Arc<Self>, request: &SearchRequest) -> Result<Found> {
+        Ok(self.search_by(request, Steps::all()).await?.0)
+    }
+
+    /// The same with some of the steps left out, and with what each step gave: to measure what they are worth.
+    pub async fn search_by(self: &Arc<Self>, request: &SearchRequest, steps: Steps) -> Result<(Found, Trace)> {
         let started = Instant::now();
         let _waiting = self.priority.person();
-        let passages = self.retrieve(request).await?.passages;
-        Ok(Found { passages, took_ms: started.elapsed().as_millis() as u64 })
-    }
-
-    pub(super) async fn retrieve(self: &Arc<Self>, request: &SearchRequest) -> Result<Retrieved> {
-        let question = checked_question(&request.question)?;
-        let k = request.k.unwrap_or(self.answer.passages).clamp(1, MOST_PASSAGES);
-        let narrowed = request.clone();
-        let to_name = question.to_owned();
-        let looked_up = self.blocking(move |library| {
-            let Some((scope, filter)) = library.scope(&narrowed)? else { return Ok(None) };
-            let named = library.named(&to_name, &scope, filter.documents.as_deref())?;
-            Ok(Some((scope, filter, named)))
-        });
-        let Some((scope, filter, named)) = looked_up.await? else { return Ok(Retrieved::nothing(question)) };
-        let wanted = CANDIDATES.max(k);
-        let Some(named) = named else {
-            let hits = self.hits(&scope, question, filter, wanted).await?;
-            let passages = self.blocking(move |library| library.passages(&hits, k)).await?;
-            return Ok(Retrieved { passages, asked: question.to_owned(), named: false });
+        let retrieved = self.retrieve(request, steps).await?;
+        let found = Found {
+            passages: retrieved.passages,
+            next_offset: retrieved.next_offset,
+            took_ms: started.elapsed().as_millis() as u64,
         };
-        let within = Filter::documents(named.documents.iter().copied());
-        let mut hits = self.hits(&scope, &named.question, within, wanted).await?;
-        if !named.is_sure || hits.len() < k {
-            let mut others = self.hits(&scope, question, filter, wanted).await?;
-            others.retain(|hit| !named.documents.contains(&hit.document));
-            hits = if named.is_sure { [hits, others].concat() } else { rank::interleaved(&hits, others) };
-        }
-        let passages = self.blocking(move |library| library.passages(&hits, k)).await?;
-        Ok(Retrieved { passages, asked: named.question, named: true })
+        Ok((found, retrieved.trace))
     }
-
-    /// Both kinds of search for a question, as one ranking.
-    async fn hits(&self, scope: &Scope, question: &str, filter: Filter, wanted: usize) -> Result<Vec<Hit>> {
-        let dense = {
-            let question = question.to_owned();
-            self.questions.run(move |embedder| embedder.embed_question(&question)).await??
-        };
-        let query = HybridQuery {
-            dense: Some(dense),
-            sparse: Some(sparse::embed_question(question)),
-            filter,
-            candidates: wanted,
-            // All that either search found: the blend ranks them anew.
-            limit: 2 * wanted,
-        };
-        Ok(rank::blended(self.store().hybrid(scope, query).await?))
-    }
-
-    /// Hits become passages; a point that the ledger does not know (it is being written or removed) is passed over.
-    fn passages(&self, hits: &[Hit], k: usize) -> Result<Vec<Passage>> {
-        let ids: Vec<_> = hits.iter().map(|hit| hit.id).collect();
-        let mut chunks = self.db.chunks(&ids)?;
-        Ok(hits
-            .iter()
-            .filter_map(|hit| chunks.remove(&hit.id).map(|chunk| (hit, chunk)))
-            .take(k)
-            .enumerate()
-            .map(|(at, (hit, chunk))| Passage {
-                n: at + 1,
-                document: chunk.document,
-                file: chunk.file,
-                collection: chunk.collection,
-                page_start: chunk.page_start,
-                page_end: chunk.page_end,
-                text: chunk.text,
-                score: hit.score,
-                similarity: hit.dense_score,
-                spans: chunk.spans,
-            })
-            .collect())
-    }
-
-    /// Which collections and documents are meant; nothing when there is no collection yet.
-    fn scope(&self, request: &SearchRequest) -> Result<Option<(Scope, Filter)>> {
-        let collections: Vec<_> = match &request.collections {
-            None => self.db.collections()?.iter().map(|collection| collection.id).collect(),
-            Some(names) => names.iter().map(|name| self.collection(name)).collect::<Result<_>>()?,
-        };
-        let documents = match &request.documents {
-            None => None,
-            Some(names) => {
-                let mut documents = Vec::new();
-                for (name, ids) in self.db.documents_named(names)? {
-                    if ids.is_empty() {
-                        return Err(Error::new(
-                            Kind::NotFound,
-                            "unknown_document",
-                            format!("there is no file named {name}"),
-                            "Use a name as the list of files shows it",
-                        ));
-                    }
-                    documents.extend(ids);
-                }
-                Some(documents)
-            }
-        };
-        Ok(Scope::new(collections).map(|scope| (scope, Filter { documents })))
-    }
-}
-
-/// The error for a collection that is not there.
-pub(super) fn unknown_collection(name: &str, known: &[&str]) -> Error {
-    let hint = if known.is_empty() {
-        "There is no collection yet: add files first".to_owned()
-    } else {
-        format!("The collections are: {}", known.join(", "))
-    };
-    Error::new(Kind::NotFound, "unknown_collection", format!("there is no collection named {name}"), hint)
 }
 
 pub(super) fn checked_question(question: &str) -> Result<&str> {

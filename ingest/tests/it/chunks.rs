@@ -46,6 +46,29 @@ fn a_sentence_goes_on_overleaf_and_a_chunk_tells_both_places() {
 }
 
 #[test]
+fn rows_of_a_table_keep_the_header_that_names_their_columns() {
+    let table = "Rents.\n\n| Unit | Rent |\n|---|---|\n| one | 500 |\n| two | 600 |\n| three | 700 |\n\nEnd.";
+    let chunks = chunks(&[table], 24);
+    let rows: Vec<&Chunk> = chunks.iter().filter(|chunk| chunk.text.contains("00 |")).collect();
+    assert!(rows.len() > 1, "the table takes several chunks");
+    for chunk in rows {
+        assert!(chunk.text.starts_with("| Unit | Rent |\n|---|---|\n|"), "{}", chunk.text);
+        let spans = chunk.spans.iter().map(|span| &table[span.start as usize..span.end as usize]);
+        assert_eq!(chunk.text, spans.collect::<Vec<_>>().join("\n"));
+        assert!(letter_counter().count(&chunk.text) <= 24);
+    }
+}
+
+#[test]
+fn a_chunk_knows_its_headings_and_whether_it_begins_within_a_paragraph() {
+    let page = "2. Rent\n\nThe tenant pays. The landlord gives a receipt for it.\n\n3. Term\n\nOne year.";
+    let chunks = chunks(&[page], 30);
+    let described: Vec<_> = chunks.iter().map(|chunk| (chunk.section.join(" "), chunk.continues)).collect();
+    let expected = [("2 Rent", false), ("2 Rent", true), ("3 Term", false)];
+    assert_eq!(described, expected.map(|(section, continues)| (section.to_owned(), continues)));
+}
+
+#[test]
 fn nothing_without_a_letter_or_digit_is_a_chunk() {
     check(&["***\n\n---", "", "aa"], 2, &["aa"]);
 }
