@@ -155,6 +155,12 @@ impl Client {
         checked(request.call().map_err(|error| unreachable(&error))?).map(drop)
     }
 
+    pub(super) fn label(&self, id: &str, labels: &[String]) -> Result<()> {
+        let body = serde_json::json!({ "labels": labels });
+        let request = self.agent.put(self.url(&format!("documents/{id}/labels"))).header(TOKEN, &self.contact.token);
+        checked(request.send_json(body).map_err(|error| unreachable(&error))?).map(drop)
+    }
+
     pub(super) fn status(&self) -> Result<Status> {
         read(self.agent.get(self.url("status")).call().map_err(|error| unreachable(&error))?)
     }

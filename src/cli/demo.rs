@@ -82,7 +82,7 @@ pub(super) async fn run(
     let mut events = library.ask(request).await?;
     while let Some(event) = events.recv().await {
         match event {
-            AskEvent::Passages(passages, _) => bar.found(passages.len()),
+            AskEvent::Passages(found) => bar.found(found.passages.len()),
             AskEvent::Queued(ahead) => bar.queued(ahead),
             AskEvent::Piece(piece) => bar.piece(&piece),
             AskEvent::Done(answer) => {

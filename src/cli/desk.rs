@@ -35,6 +35,8 @@ pub(super) struct Listed {
     pub title: Option<String>,
     pub pages: u32,
     pub problems: Vec<String>,
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 impl Desk {
@@ -125,7 +127,7 @@ impl Desk {
                 let mut events = library.ask(request).await?;
                 while let Some(event) = events.recv().await {
                     match event {
-                        AskEvent::Passages(passages, _) => bar.found(passages.len()),
+                        AskEvent::Passages(found) => bar.found(found.passages.len()),
                         AskEvent::Queued(ahead) => bar.queued(ahead),
                         AskEvent::Piece(piece) => bar.piece(&piece),
                         AskEvent::Done(answer) => {
@@ -166,6 +168,7 @@ impl Desk {
                                 title: row.title,
                                 pages: row.pages,
                                 problems: row.problems,
+                                labels: row.labels,
                             })
                             .collect())
                     })
@@ -178,35 +181,56 @@ impl Desk {
         }
     }
 
-    /// Takes out the one file of that name.
-    pub(super) async fn remove(&self, file: &str) -> Result<Listed> {
+    /// The one file of that name.
+    async fn one_file(&self, file: &str) -> Result<Listed> {
         let matching: Vec<_> = self
             .list(Some(file.to_owned()), None)
             .await?
             .into_iter()
             .filter(|listed| listed.file == file || listed.file.ends_with(&format!("/{file}")))
             .collect();
-        let listed = match matching.as_slice() {
-            [one] => one.clone(),
-            [] => {
-                return Err(Error::new(
-                    Kind::NotFound,
-                    "unknown_document",
-                    format!("there is no file named {file}"),
-                    "`premise list` shows the names",
-                ));
-            }
+        match matching.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(Error::new(
+                Kind::NotFound,
+                "unknown_document",
+                format!("there is no file named {file}"),
+                "`premise list` shows the names",
+            )),
             several => {
                 let names: Vec<_> =
                     several.iter().map(|listed| format!("{} (in {})", listed.file, listed.collection)).collect();
-                return Err(Error::new(
+                Err(Error::new(
                     Kind::BadInput,
                     "ambiguous_name",
                     format!("{file} may be any of: {}", names.join(", ")),
                     "Use the whole name; files of the same name in several collections can be deleted on the page",
-                ));
+                ))
             }
-        };
+        }
+    }
+
+    /// Puts labels on the one file of that name, in place of those that it had.
+    pub(super) async fn label(&self, file: &str, labels: Vec<String>) -> Result<Listed> {
+        let mut listed = self.one_file(file).await?;
+        let (id, put) = (listed.id.clone(), labels.clone());
+        match self {
+            Self::Alone { library, .. } => {
+                let id = id.parse().map_err(Error::internal)?;
+                library.blocking(move |library| library.set_labels(id, &put)).await?;
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.label(&id, &put)).await?;
+            }
+        }
+        listed.labels = labels;
+        Ok(listed)
+    }
+
+    /// Takes out the one file of that name.
+    pub(super) async fn remove(&self, file: &str) -> Result<Listed> {
+        let listed = self.one_file(file).await?;
         let id = listed.id.clone();
         match self {
             Self::Alone { library, .. } => {

@@ -104,6 +104,15 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
+    /// Put labels on a file, to narrow questions by; they replace those that it has, and none takes them off
+    Label {
+        /// The file as `premise list` shows it
+        file: String,
+        /// Words such as signed or "2024 audit"
+        labels: Vec<String>,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Take a file out again (a file of a synced folder comes back at the next sync)
     Remove {
         /// The file as `premise list` shows it
@@ -194,6 +203,7 @@ impl Question {
             labels: some(self.label),
             dated_from: self.from,
             dated_to: self.to,
+            conversation: Vec::new(),
             explain: self.explain,
         }
     }
@@ -304,6 +314,10 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
         Verb::Remove { file, form } => {
             let removed = desk.remove(&file).await?;
             show::removed(&removed, form.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Label { file, labels, form } => {
+            show::labelled(&desk.label(&file, labels).await?, form.json);
             Ok(ExitCode::SUCCESS)
         }
         Verb::Status { form } => {
@@ -467,6 +481,7 @@ impl Verb {
             | Self::Search { form, .. }
             | Self::Ask { form, .. }
             | Self::List { form, .. }
+            | Self::Label { form, .. }
             | Self::Remove { form, .. }
             | Self::Status { form }
             | Self::Reindex { form } => form.json,

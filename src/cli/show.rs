@@ -6,7 +6,7 @@ use super::desk::Listed;
 use crate::{
     db::Failure,
     error::Error,
-    library::{Added, Answer, Found, Passage, Status, SyncReport},
+    library::{Added, Answer, Found, Passage, Status, SyncReport, Why},
 };
 
 pub(super) fn error(error: &Error, json: bool) {
@@ -80,9 +80,41 @@ pub(super) fn found(found: &Found, json: bool) {
     }
     for passage in &found.passages {
         println!("[{}] {}", passage.n, place(passage));
-        println!("{}\n", indented(&passage.text));
+        if !passage.section.is_empty() {
+            println!("    {}", passage.section.join(" › "));
+        }
+        println!("{}", indented(&passage.text));
+        for also in &passage.also {
+            println!("    The same in {}, page {}", also.file, also.page);
+        }
+        if let Some(why) = &passage.why {
+            println!("    Why: {}", reasons(why));
+        }
+        println!();
     }
     println!("{} in {} ms.", count(found.passages.len(), "passage"), found.took_ms);
+    if let Some(next) = found.next_offset {
+        println!("More with --offset {next}.");
+    }
+}
+
+fn reasons(why: &Why) -> String {
+    let mut reasons = Vec::new();
+    if why.named {
+        reasons.push(format!("the question names the file; asked of it: \"{}\"", why.asked));
+    }
+    if !why.exact.is_empty() {
+        reasons.push(format!("it holds {} as asked", why.exact.join(", ")));
+    }
+    if !why.words.is_empty() {
+        reasons.push(format!("words: {}", why.words.join(", ")));
+    }
+    let place = |by: &str, rank: Option<u32>| rank.map(|rank| format!("number {rank} by {by}"));
+    reasons.extend([place("meaning", why.meaning_rank), place("words", why.words_rank)].into_iter().flatten());
+    if let Some(score) = why.reranker_score {
+        reasons.push(format!("the reranker gave {score:.3}"));
+    }
+    reasons.join("; ")
 }
 
 pub(super) fn answer(answer: &Answer, json: bool) {
@@ -112,9 +144,21 @@ pub(super) fn list(listed: &[Listed], json: bool) {
     }
     for document in listed {
         let note = if document.problems.is_empty() { "" } else { "  (parts could not be read)" };
-        println!("{}  [{}]  {}{note}", document.file, document.collection, count(document.pages as usize, "page"));
+        let labels: String = document.labels.iter().map(|label| format!("  #{label}")).collect();
+        let pages = count(document.pages as usize, "page");
+        println!("{}  [{}]  {pages}{labels}{note}", document.file, document.collection);
     }
     println!("{}.", count(listed.len(), "file"));
+}
+
+pub(super) fn labelled(listed: &Listed, json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "labelled": listed }));
+    }
+    if listed.labels.is_empty() {
+        return println!("{} has no labels.", listed.file);
+    }
+    println!("{} has the labels {}.", listed.file, listed.labels.join(", "));
 }
 
 pub(super) fn removed(listed: &Listed, json: bool) {

@@ -56,6 +56,13 @@ impl Db {
         })
     }
 
+    /// All labels that files have, in the order of the alphabet.
+    pub fn labels(&self) -> Result<Vec<String>> {
+        self.read("list labels", |c| {
+            c.prepare_cached("SELECT DISTINCT label FROM labels ORDER BY label")?.query_map([], |r| r.get(0))?.collect()
+        })
+    }
+
     /// Puts labels on all files of a document in place of those that they had. False when there is no such document.
     pub fn set_labels(&self, document: DocumentId, labels: &[String]) -> Result<bool> {
         self.write("label a file", |t| {

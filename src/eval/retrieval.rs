@@ -74,6 +74,7 @@ pub(super) fn request(query: &Query, args: &EvalArgs) -> SearchRequest {
         question: query.question.clone(),
         k: Some(args.k),
         documents: query.scope.clone().filter(|_| args.scoped),
+        conversation: query.conversation.clone(),
         explain: true,
         ..SearchRequest::default()
     }

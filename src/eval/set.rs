@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 
 use super::bad_set;
-use crate::error::Result;
+use crate::{error::Result, library::Turn};
 
 pub(super) struct EvalSet {
     pub name: String,
@@ -30,6 +30,9 @@ pub(super) struct Query {
     pub scope: Option<Vec<String>>,
     #[serde(default)]
     pub answer_type: String,
+    /// What was asked before, for follow-up questions.
+    #[serde(default)]
+    pub conversation: Vec<Turn>,
 }
 
 impl Query {

@@ -122,6 +122,28 @@ pub(super) async fn remove(State(app): State<App>, Path(id): Path<String>) -> Re
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize)]
+pub(super) struct Labels {
+    labels: Vec<String>,
+}
+
+/// Puts labels on a document's files in place of those that they had.
+pub(super) async fn label(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    super::reply::Body(body): super::reply::Body<Labels>,
+) -> Reply<Json<Value>> {
+    let id = parsed(&id)?;
+    let document = app.library.blocking(move |library| library.set_labels(id, &body.labels)).await?;
+    Ok(Json(json!({ "document": as_json(&document) })))
+}
+
+/// All labels that files have.
+pub(super) async fn labels(State(app): State<App>) -> Reply<Json<Value>> {
+    let labels = app.library.blocking(|library| Ok(library.db().labels()?)).await?;
+    Ok(Json(json!({ "labels": labels })))
+}
+
 pub(super) async fn page(State(app): State<App>, Path((id, number)): Path<(String, u32)>) -> Reply<Json<PageText>> {
     let id = parsed(&id)?;
     Ok(Json(app.library.blocking(move |library| library.page(id, number)).await?))

@@ -116,9 +116,11 @@ fn router(app: App) -> Router {
         .route("/ask", post(questions::ask))
         .route("/documents", get(documents::list).post(documents::upload))
         .route("/documents/{id}", axum::routing::delete(documents::remove))
+        .route("/documents/{id}/labels", axum::routing::put(documents::label))
         .route("/documents/{id}/file", get(documents::original))
         .route("/documents/{id}/pages/{number}", get(documents::page))
         .route("/collections", get(documents::collections))
+        .route("/labels", get(documents::labels))
         .route("/sync", post(stream::sync))
         .route("/status", get(status))
         .route("/health", get(health));

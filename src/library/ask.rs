@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
-    Citation, Library, Model, Passage, SearchRequest,
+    Citation, Found, Library, Model, Passage, SearchRequest,
     cite::{Evidence, cite},
     retrieve::{Retrieved, Steps},
     search::{checked_question, too_many},
@@ -32,7 +32,7 @@ pub type AskRequest = SearchRequest;
 #[derive(Debug, Clone)]
 pub enum AskEvent {
     /// The passages that were found, before the model has written a word.
-    Passages(Vec<Passage>, u64),
+    Passages(Found),
     /// So many other questions come first.
     Queued(usize),
     /// Some words of the answer.
@@ -95,7 +95,7 @@ impl Library {
     /// Errors: a question that cannot be asked, or too many people waiting, are told at once.
     pub async fn ask(self: &Arc<Self>, request: AskRequest) -> Result<mpsc::Receiver<AskEvent>> {
         let started = Instant::now();
-        let question = checked_question(&request.question)?.to_owned();
+        checked_question(&request.question)?;
         let generator = self.generator.as_ref().map_err(Clone::clone)?;
         if generator.queued() >= self.answer.queue {
             return Err(too_many());
@@ -104,10 +104,18 @@ impl Library {
         let found = self.retrieve(&request, Steps::all()).await?;
         let retrieve_ms = started.elapsed().as_millis() as u64;
         let (events, receiver) = mpsc::channel(QUEUED_EVENTS);
+        // A follow-up is put to the model as it was understood: it sees no conversation.
+        let question =
+            found.understood.as_ref().map_or_else(|| request.question.trim().to_owned(), |_| found.asked.clone());
         let library = self.clone();
         tokio::spawn(async move {
             let _waiting = waiting;
-            let shown = AskEvent::Passages(found.passages.clone(), retrieve_ms);
+            let shown = AskEvent::Passages(Found {
+                passages: found.passages.clone(),
+                understood: found.understood.clone(),
+                next_offset: found.next_offset,
+                took_ms: retrieve_ms,
+            });
             if events.send(shown).await.is_err() {
                 return;
             }

@@ -47,7 +47,32 @@ pub struct PageText {
     pub text: String,
 }
 
+/// Longest label in characters, and most labels on a file.
+const MOST_LABEL_CHARS: usize = 60;
+const MOST_LABELS: usize = 20;
+
 impl Library {
+    /// Puts labels on a document's files in place of those that they had.
+    pub fn set_labels(&self, id: DocumentId, labels: &[String]) -> Result<DocumentRow> {
+        let mut labels: Vec<String> =
+            labels.iter().map(|label| label.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        labels.retain(|label| !label.is_empty());
+        labels.sort();
+        labels.dedup();
+        if labels.len() > MOST_LABELS || labels.iter().any(|label| label.chars().count() > MOST_LABEL_CHARS) {
+            return Err(Error::new(
+                Kind::BadInput,
+                "bad_labels",
+                format!("a file takes {MOST_LABELS} labels of {MOST_LABEL_CHARS} characters at most"),
+                "Use fewer or shorter ones",
+            ));
+        }
+        self.db.set_labels(id, &labels)?;
+        self.db.document(id)?.ok_or_else(|| {
+            Error::new(Kind::NotFound, "unknown_document", "there is no such document", "It may have been removed")
+        })
+    }
+
     /// Adds files, and the files of folders, to a collection. A copy of each is kept in the data folder. Blocks.
     pub fn add(
         &self,

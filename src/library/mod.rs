@@ -5,6 +5,7 @@
 mod ask;
 mod cite;
 mod documents;
+mod followup;
 mod ingest;
 mod lexical;
 mod mend;
@@ -32,6 +33,7 @@ pub use self::{
     ask::{Answer, AskEvent, AskRequest, Timings},
     cite::Citation,
     documents::{Added, PageText},
+    followup::Turn,
     ingest::{OnProgress, Progress},
     mend::Mended,
     model::Model,

@@ -1,11 +1,12 @@
 //! From a question to passages: where to look, which documents it names, two searches, one ranking, whole passages.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use uuid::Uuid;
 
 use super::{
     Library, Passage, SearchRequest,
+    followup::{self, Understood},
     lexical::{Asked, Matches},
     naming::Named,
     passages::{Assembled, Window},
@@ -109,9 +110,24 @@ pub(super) struct Retrieved {
     pub passages: Vec<Passage>,
     pub next_offset: Option<usize>,
     pub asked: String,
+    /// How a follow-up was understood, for people.
+    pub understood: Option<String>,
     /// Whether the question names documents that are there.
     pub named: bool,
     pub trace: Trace,
+}
+
+impl Retrieved {
+    fn nothing(question: &str) -> Self {
+        Self {
+            passages: Vec::new(),
+            next_offset: None,
+            asked: question.to_owned(),
+            understood: None,
+            named: false,
+            trace: Trace::default(),
+        }
+    }
 }
 
 /// A chunk that was found, with its text.
@@ -152,27 +168,34 @@ impl Library {
         let (narrowed, to_name) = (request.clone(), question.to_owned());
         let looked_up = self.blocking(move |library| {
             let Some((scope, filter)) = library.scope(&narrowed)? else { return Ok(None) };
-            let named =
-                if steps.naming { library.named(&to_name, &scope, filter.documents.as_deref())? } else { None };
-            Ok(Some((scope, filter, named)))
+            let name = |text: &str| {
+                if steps.naming { library.named(text, &scope, filter.documents.as_deref()) } else { Ok(None) }
+            };
+            let understood = followup::understand(&to_name, &narrowed.conversation, name, |documents, words| {
+                library.hold(documents, words)
+            })?;
+            let about = library.files_of(&understood)?;
+            Ok(Some((scope, filter, understood, about)))
         });
-        let mut trace = Trace::default();
-        let Some((scope, filter, named)) = looked_up.await? else {
-            let asked = question.to_owned();
-            return Ok(Retrieved { passages: Vec::new(), next_offset: None, asked, named: false, trace });
+        let Some((scope, filter, understood, about)) = looked_up.await? else {
+            return Ok(Retrieved::nothing(question));
         };
+        let Understood { question: asked, named, carried } = understood;
+        // What is searched for over everything: the question as it stands, or with what it leaves out.
+        let whole = if carried { &asked } else { question };
+        let mut trace = Trace::default();
         let wanted = offset + k;
         let mut leading = Vec::new();
         let mut others = Vec::new();
-        if let Some(Named { documents, question: rest, .. }) = &named {
+        if let Some(Named { documents, .. }) = &named {
             trace.named.clone_from(documents);
             let within = Filter::documents(documents.iter().copied());
-            let search = Search { question: rest.clone(), filter: within, named: true };
+            let search = Search { question: asked.clone(), filter: within, named: true };
             leading = self.candidates(&scope, search, steps, wanted, &mut trace).await?;
         }
         let is_sure = named.as_ref().is_some_and(|named| named.is_sure);
         if !is_sure || leading.len() < wanted {
-            let search = Search { question: question.to_owned(), filter, named: false };
+            let search = Search { question: whole.to_owned(), filter, named: false };
             others = self.candidates(&scope, search, steps, wanted, &mut trace).await?;
             others.retain(|candidate| !trace.named.contains(&candidate.hit.document));
         }
@@ -186,13 +209,41 @@ impl Library {
         let window = Window { offset, k, explain: request.explain };
         let Assembled { passages, more } =
             self.blocking(move |library| library.to_passages(candidates, steps, window)).await?;
-        let asked = named.as_ref().map_or_else(|| question.to_owned(), |named| named.question.clone());
+        let understood = carried.then(|| about.map_or_else(|| asked.clone(), |files| format!("{asked} ({files})")));
         let next_offset = (more && wanted <= MOST_OFFSET).then_some(wanted);
-        Ok(Retrieved { passages, next_offset, asked, named: named.is_some(), trace })
+        Ok(Retrieved { passages, next_offset, asked, understood, named: named.is_some(), trace })
     }
 }
 
 impl Library {
+    /// Whether all of some terms stand in some documents.
+    fn hold(&self, documents: &[DocumentId], terms: &[String]) -> Result<bool> {
+        let mut missing: HashSet<&String> = terms.iter().collect();
+        for document in documents {
+            for chunk in self.db.chunks_of(*document)? {
+                for term in sparse::terms(&chunk.text) {
+                    missing.remove(&term);
+                }
+                if missing.is_empty() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(missing.is_empty())
+    }
+
+    /// The files of the documents that a follow-up carries on with, for people; nothing when there are many.
+    fn files_of(&self, understood: &Understood) -> Result<Option<String>> {
+        const MOST_FILES: usize = 3;
+        let documents = match &understood.named {
+            Some(named) if understood.carried && named.documents.len() <= MOST_FILES => &named.documents,
+            _ => return Ok(None),
+        };
+        let rows = documents.iter().map(|id| self.db.document(*id)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let files: Vec<_> = rows.into_iter().flatten().map(|row| row.file).collect();
+        Ok(Some(format!("in {}", files.join(", "))))
+    }
+
     /// The best chunks of one search, with their texts.
     async fn candidates(
         self: &Arc<Self>,

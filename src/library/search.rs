@@ -7,7 +7,7 @@ use premise_ingest::PageSpan;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Library,
+    Library, Turn,
     retrieve::{Steps, Trace},
 };
 use crate::{
@@ -45,6 +45,9 @@ pub struct SearchRequest {
     /// Only documents that bear this day or an earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dated_to: Option<NaiveDate>,
+    /// What was asked before, the oldest first: a follow-up is understood with it. The service keeps no conversation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversation: Vec<Turn>,
     /// Tell for each passage why it came.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explain: bool,
@@ -135,6 +138,9 @@ pub struct Why {
 pub struct Found {
     /// Passages, best first.
     pub passages: Vec<Passage>,
+    /// How a follow-up was understood: what was asked of which documents; absent when the question stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub understood: Option<String>,
     /// The offset that gives the passages after these; absent when there are no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<usize>,
@@ -158,6 +164,7 @@ impl Library {
         let retrieved = self.retrieve(request, steps).await?;
         let found = Found {
             passages: retrieved.passages,
+            understood: retrieved.understood,
             next_offset: retrieved.next_offset,
             took_ms: started.elapsed().as_millis() as u64,
         };

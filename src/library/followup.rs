@@ -1,0 +1,241 @@
+//! Follow-up questions: "and for the landlord?", "who signed it?" are understood with what was asked before. Only the
+//! questions of this conversation count, which the caller sends along: the service itself remembers nobody.
+
+use serde::{Deserialize, Serialize};
+
+use super::naming::Named;
+use crate::{sparse, store::DocumentId};
+
+/// A question that was asked before, and what was answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The question.
+    pub question: String,
+    /// The answer; may be left out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer: String,
+}
+
+/// A question as it is searched for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Understood {
+    /// What is asked, without what only names documents.
+    pub question: String,
+    /// The documents that are meant, by this question or by an earlier one.
+    pub named: Option<Named>,
+    /// Whether an earlier question was needed for it.
+    pub carried: bool,
+}
+
+/// Turns that are looked back at, the last ones.
+const MOST_TURNS: usize = 6;
+
+/// Understands a question with the conversation before it. `name` tells what a text names among the documents that may
+/// be read, and `hold` whether all of some words stand in documents. A question that names its documents and asks something is taken as it stands.
+pub(super) fn understand<E>(
+    question: &str,
+    conversation: &[Turn],
+    name: impl Fn(&str) -> Result<Option<Named>, E>,
+    hold: impl Fn(&[DocumentId], &[String]) -> Result<bool, E>,
+) -> Result<Understood, E> {
+    let mut named = name(question)?;
+    let before = last_named(conversation, &name)?;
+    // Words that name another document only perhaps, and that stand in the one that was spoken of, ask about that one.
+    if let (Some(perhaps), Some(before)) = (&named, &before)
+        && !perhaps.is_sure
+        && hold(&before.documents, &taken_words(question, &perhaps.question))?
+    {
+        named = None;
+    }
+    let own = named.as_ref().map_or(question, |named| named.question.as_str()).to_owned();
+    let turns = last_turns(conversation);
+    if turns.is_empty() {
+        return Ok(Understood { question: own, named, carried: false });
+    }
+    let leans = leans(question);
+    let asks_nothing = is_fragment(question, &own);
+    if named.is_some() && !asks_nothing {
+        return Ok(Understood { question: own, named, carried: false });
+    }
+    // The last thing that was asked, without its names: a chain of "and …?" goes back to its start.
+    let asked_before = || -> Result<Option<String>, E> {
+        for turn in turns.iter().rev() {
+            let asked = name(&turn.question)?.map_or_else(|| turn.question.clone(), |named| named.question);
+            if !is_fragment(&turn.question, &asked) {
+                return Ok(Some(asked));
+            }
+        }
+        Ok(None)
+    };
+    let asked = if asks_nothing {
+        match asked_before()? {
+            Some(before) if named.is_some() => before,
+            Some(before) => format!("{before} {own}"),
+            None => own,
+        }
+    } else {
+        own
+    };
+    if named.is_some() {
+        return Ok(Understood { question: asked, named, carried: true });
+    }
+    let Some(mut before) = before else {
+        return Ok(Understood { carried: asked != question, question: asked, named: None });
+    };
+    // "It" can only be what was spoken of; a whole question may as well be about everything.
+    before.is_sure &= leans || asks_nothing;
+    before.question.clone_from(&asked);
+    Ok(Understood { question: asked, named: Some(before), carried: true })
+}
+
+fn last_turns(conversation: &[Turn]) -> &[Turn] {
+    &conversation[conversation.len().saturating_sub(MOST_TURNS)..]
+}
+
+/// What the last question of a conversation that names documents names.
+fn last_named<E>(conversation: &[Turn], name: impl Fn(&str) -> Result<Option<Named>, E>) -> Result<Option<Named>, E> {
+    for turn in last_turns(conversation).iter().rev() {
+        if let Some(named) = name(&turn.question)? {
+            return Ok(Some(named));
+        }
+    }
+    Ok(None)
+}
+
+/// The terms of a question that are not in what is left of it.
+fn taken_words(question: &str, left: &str) -> Vec<String> {
+    let left: Vec<String> = sparse::terms(left).collect();
+    sparse::terms(question).filter(|term| !left.contains(term)).collect()
+}
+
+/// Whether a question points back: with a pronoun, or with a beginning that only goes on.
+fn leans(question: &str) -> bool {
+    const POINTING: [&str; 16] = [
+        "it", "its", "they", "them", "their", "this", "that", "these", "those", "he", "she", "his", "her", "him",
+        "there", "same",
+    ];
+    goes_on(question) || plain_words(question).iter().any(|word| POINTING.contains(&word.as_str()))
+}
+
+/// Whether a question is only the end of one: "and the landlord?", "what about the Bolt lease?". `own` is what it asks
+/// without names.
+fn is_fragment(question: &str, own: &str) -> bool {
+    const ASKING: [&str; 32] = [
+        "who", "whose", "whom", "what", "when", "where", "which", "why", "how", "is", "are", "was", "were", "do",
+        "does", "did", "can", "could", "may", "might", "must", "shall", "should", "will", "would", "has", "have",
+        "had", "list", "show", "name", "explain",
+    ];
+    let says_something = sparse::words_with_terms(own).iter().any(|(_, term)| term.is_some());
+    let words = plain_words(question);
+    let asks = !question_about(question) && words.iter().any(|word| ASKING.contains(&word.as_str()));
+    // Search words without a verb are a question too when there are enough of them.
+    !says_something || (!asks && (goes_on(question) || words.len() < 3))
+}
+
+/// "And …", "what about …".
+fn goes_on(question: &str) -> bool {
+    const GOING_ON: [&str; 4] = ["and ", "or ", "but ", "also "];
+    let lower = question.trim_start().to_lowercase();
+    GOING_ON.iter().any(|start| lower.starts_with(start)) || question_about(question)
+}
+
+fn question_about(question: &str) -> bool {
+    let lower = question.trim_start().to_lowercase();
+    ["what about ", "how about ", "and what about ", "and how about "].iter().any(|start| lower.starts_with(start))
+}
+
+fn plain_words(text: &str) -> Vec<String> {
+    text.to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Two leases, named by "Acme" and "Bolt", and perhaps a third one by "deposit".
+    fn name(text: &str) -> Result<Option<Named>, Infallible> {
+        let named = |number, word: &str| Named {
+            documents: vec![DocumentId(Uuid::from_u128(number))],
+            question: text.replace(&format!("{word} "), ""),
+            is_sure: word != "deposit",
+        };
+        let word = ["Acme", "Bolt", "deposit"].into_iter().zip(1..).find(|(word, _)| text.contains(word));
+        Ok(word.map(|(word, number)| named(number, word)))
+    }
+
+    /// The Acme lease speaks of a deposit.
+    fn hold(documents: &[DocumentId], words: &[String]) -> Result<bool, Infallible> {
+        Ok(documents[0].0.as_u128() == 1 && words == ["deposit"])
+    }
+
+    /// The number of the document that is meant (0: none), whether surely, and what is asked.
+    fn check(before: &[&str], question: &str, document: u128, is_sure: bool, asked: &str) {
+        let turns: Vec<Turn> =
+            before.iter().map(|question| Turn { question: (*question).to_owned(), answer: String::new() }).collect();
+        let Ok(understood) = understand(question, &turns, name, hold);
+        let named = understood.named.as_ref();
+        assert_eq!(named.map_or(0, |named| named.documents[0].0.as_u128()), document, "{question}");
+        assert_eq!(named.is_some_and(|named| named.is_sure), is_sure, "{question}");
+        assert_eq!(understood.question, asked, "{question}");
+    }
+
+    #[test]
+    fn a_question_that_stands_alone_is_left_alone() {
+        check(&[], "Who pays the rent of the Acme lease?", 1, true, "Who pays the rent of the lease?");
+        check(
+            &["Who repairs the roof of the Acme lease?"],
+            "Which notice periods do the leases have?",
+            1,
+            false,
+            "Which notice periods do the leases have?",
+        );
+        check(
+            &["Who repairs the roof?"],
+            "Which notice periods do the leases have?",
+            0,
+            false,
+            "Which notice periods do the leases have?",
+        );
+        check(
+            &["Who repairs the roof of the Acme lease?"],
+            "Who pays the rent of the Bolt lease?",
+            2,
+            true,
+            "Who pays the rent of the lease?",
+        );
+    }
+
+    #[test]
+    fn what_a_follow_up_leaves_out_comes_from_before() {
+        let before = ["What is the notice period of the Acme lease?"];
+        check(&before, "Who signed it?", 1, true, "Who signed it?");
+        check(&before, "And the landlord?", 1, true, "What is the notice period of the lease? And the landlord?");
+        check(&before, "What about the Bolt lease?", 2, true, "What is the notice period of the lease?");
+        check(&before, "And who must repair the roof there?", 1, true, "And who must repair the roof there?");
+        check(&before, "And in the Bolt lease?", 2, true, "What is the notice period of the lease?");
+        check(
+            &[before[0], "And in the Bolt lease?"],
+            "Does the tenant pay rent under it?",
+            2,
+            true,
+            "Does the tenant pay rent under it?",
+        );
+    }
+
+    #[test]
+    fn a_word_that_stands_in_what_was_spoken_of_names_nothing_else() {
+        let question = "How large is the deposit of the tenant?";
+        check(&[], question, 3, false, "How large is the of the tenant?");
+        check(&["What is the notice period of the Acme lease?"], question, 1, false, question);
+        let bolt = ["What is the notice period of the Bolt lease?"];
+        check(&bolt, question, 3, false, "How large is the of the tenant?");
+    }
+}
