@@ -20,7 +20,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    app,
+    app, bench,
     config::{self, Settings},
     datadir::{self, Owner},
     error::{Error, Kind, Result},
@@ -138,6 +138,9 @@ enum Verb {
     },
     /// Measure retrieval on a set of questions with known answers
     Eval(eval::EvalArgs),
+    /// Measure how fast this machine is
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Read sample files, answer a question about them, then serve the page
     Demo(demo::DemoArgs),
 }
@@ -247,6 +250,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
+        Verb::Bench(bench) => bench::run(bench, settings, stop).await,
         Verb::Reindex { form } => {
             let owned = own(&data_dir)?;
             blocking(move || {
@@ -329,6 +333,7 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
         | Verb::Serve { .. }
         | Verb::Demo(_)
         | Verb::Eval(_)
+        | Verb::Bench(_)
         | Verb::Reindex { .. } => Err(Error::internal("this verb has no desk")),
     }
 }
@@ -486,6 +491,7 @@ impl Verb {
             | Self::Status { form }
             | Self::Reindex { form } => form.json,
             Self::Eval(args) => args.json,
+            Self::Bench(bench) => bench.wants_json(),
             Self::Setup(args) => args.json,
             Self::Serve { .. } | Self::Demo(_) => false,
         }

@@ -51,7 +51,7 @@ pub(super) fn retrieval(query: &Query, ranked: &[Ranked]) -> Vec<(String, f64)> 
 }
 
 /// The value below which that share of the values lies.
-pub(super) fn percentile(values: &[f64], share: f64) -> f64 {
+pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(((sorted.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or_default()

@@ -18,11 +18,11 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
+pub(crate) use self::{metrics::percentile, set::EvalSet, stats::Random};
 use self::{
     report::{Table, bar, print_difference},
     retrieval::{Measured, request},
     runs::Run,
-    set::EvalSet,
 };
 use crate::{
     app,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::bad_set;
 use crate::{error::Result, library::Turn};
 
-pub(super) struct EvalSet {
+pub(crate) struct EvalSet {
     pub name: String,
     pub docs: PathBuf,
     pub queries: Vec<Query>,
@@ -18,7 +18,7 @@ pub(super) struct EvalSet {
 
 /// A question with what is known about it. Only the question, and in a scoped run the scope, reach the system.
 #[derive(Debug, Deserialize)]
-pub(super) struct Query {
+pub(crate) struct Query {
     pub id: String,
     pub question: String,
     pub answerable: bool,
@@ -52,7 +52,7 @@ impl Query {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Evidence {
+pub(crate) struct Evidence {
     pub file: String,
     pub pages: Vec<u32>,
     #[serde(default)]
@@ -60,7 +60,7 @@ pub(super) struct Evidence {
 }
 
 impl EvalSet {
-    pub(super) fn load(folder: &Path) -> Result<Self> {
+    pub(crate) fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("queries.jsonl");
         let text = std::fs::read_to_string(&path).map_err(|error| bad_set(&path, error))?;
         let queries = text

@@ -184,7 +184,7 @@ impl Library {
         self.finish_removals()?;
         if throughput.chunks > 0 && !result.interrupted {
             on_progress(Progress::Maintaining);
-            self.wait(self.store().maintain())?;
+            self.settle()?;
         }
         self.identities()?;
         Ok(result)

@@ -46,6 +46,11 @@ impl Asked {
         Self { text: question.to_owned(), terms, identifiers, days, phrases }
     }
 
+    /// Whether the question asks for anything that must stand as it is.
+    pub(super) fn wants_exact(&self) -> bool {
+        !(self.identifiers.is_empty() && self.days.is_empty() && self.phrases.is_empty())
+    }
+
     pub(super) fn matches(&self, text: &str) -> Matches {
         let held: HashSet<String> = sparse::terms(text).collect();
         let words = self.terms.iter().filter(|term| held.contains(*term)).cloned().collect();

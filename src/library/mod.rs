@@ -48,7 +48,7 @@ use crate::{
     embed::{EmbedError, Embedder, EmbedderIdentity},
     error::{Error, Kind, Result},
     prompt::Prompts,
-    store::{Store, StoreError},
+    store::{Point, Store, StoreError},
     worker::Worker,
 };
 
@@ -179,6 +179,24 @@ impl Library {
     ) -> Result<T> {
         let library = self.clone();
         tokio::task::spawn_blocking(move || work(&library)).await.map_err(Error::internal)?
+    }
+
+    /// The embedder that questions are embedded with.
+    pub(crate) fn embedder_for_questions(&self) -> &Worker<Box<dyn Embedder>> {
+        &self.questions
+    }
+
+    /// Writes points that were not read from files: for benchmarks, which put their documents into the ledger too.
+    pub(crate) fn store_for_bench(&self, points: Vec<Point>) -> Result<()> {
+        let store = self.store();
+        self.wait(store.upsert(points))?;
+        self.wait(store.flush())
+    }
+
+    /// What an ingest ends with: the index is optimised and the names are read.
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.wait(self.store().maintain())?;
+        self.identities().map(drop)
     }
 
     fn store(&self) -> Arc<dyn Store> {

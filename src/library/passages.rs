@@ -1,6 +1,9 @@
 //! Chunks that were found become passages: the same words are shown once, neighbours together, clauses whole.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+};
 
 use premise_ingest::PageSpan;
 
@@ -9,7 +12,7 @@ use super::{
     retrieve::{Candidate, Steps},
     search::{AlsoIn, Why},
 };
-use crate::{db::ChunkRow, error::Result, sparse, store::DocumentId};
+use crate::{db::ChunkRow, error::Result, store::DocumentId};
 
 /// Which of the passages are wanted.
 #[derive(Clone, Copy)]
@@ -51,6 +54,10 @@ impl Library {
                 && let Some(neighbour) = drafts.iter_mut().find(|draft| draft.takes(&candidate.row))
             {
                 neighbour.found.push(candidate);
+                continue;
+            }
+            // The passages are full: what follows only joins them or is one more.
+            if drafts.len() > window.offset + window.k {
                 continue;
             }
             let signature = Signature::of(&candidate.row.text);
@@ -215,25 +222,40 @@ impl Passage {
 
 /// What makes a text the same as another.
 struct Signature {
-    terms: HashSet<String>,
-    /// Words with digits, in their order.
-    figures: Vec<String>,
+    /// Hashes of its words in lower case, ascending, each once.
+    words: Vec<u64>,
+    /// Hashes of the words with digits, in their order.
+    figures: Vec<u64>,
 }
 
 impl Signature {
     fn of(text: &str) -> Self {
-        let terms: Vec<String> = sparse::terms(text).collect();
-        let figures = terms.iter().filter(|term| term.contains(|c: char| c.is_ascii_digit())).cloned().collect();
-        Self { terms: terms.into_iter().collect(), figures }
+        let mut figures = Vec::new();
+        let mut words: Vec<u64> = text
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(|word| {
+                let mut hasher = DefaultHasher::new();
+                word.chars().flat_map(char::to_lowercase).for_each(|c| c.hash(&mut hasher));
+                let hash = hasher.finish();
+                if word.contains(|c: char| c.is_ascii_digit()) {
+                    figures.push(hash);
+                }
+                hash
+            })
+            .collect();
+        words.sort_unstable();
+        words.dedup();
+        Self { words, figures }
     }
 
     /// The same form filled in alike: other figures make another text.
     fn is_like(&self, other: &Self) -> bool {
-        let (few, many) = (self.terms.len().min(other.terms.len()), self.terms.len().max(other.terms.len()));
+        let (few, many) = (self.words.len().min(other.words.len()), self.words.len().max(other.words.len()));
         if many == 0 || (few as f32) < SAME_WORDS * many as f32 || self.figures != other.figures {
             return false;
         }
-        let shared = self.terms.intersection(&other.terms).count();
+        let shared = self.words.iter().filter(|word| other.words.binary_search(word).is_ok()).count();
         shared as f32 >= SAME_WORDS * (few + many - shared) as f32
     }
 }
