@@ -25,7 +25,7 @@ pub(crate) fn contents(library: &Library) -> Vec<(String, String, u32, Vec<Strin
         .into_iter()
         .map(|row| {
             let chunks = library.db().chunks_of(row.id).expect("the ledger can be read");
-            (row.file, row.sha256, row.pages, chunks.into_iter().map(|(.., text)| text).collect())
+            (row.file, row.sha256, row.pages, chunks.into_iter().map(|chunk| chunk.text).collect())
         })
         .collect()
 }

@@ -15,7 +15,7 @@ fn found(world: &World, library: &Arc<Library>, question: &str, collections: &[&
         question: question.to_owned(),
         k: Some(50),
         collections: Some(collections.iter().map(|&name| name.to_owned()).collect()),
-        documents: None,
+        ..SearchRequest::default()
     };
     let found = world.block_on(library.search(&request)).expect("the question can be searched");
     for passage in &found.passages {
