@@ -44,7 +44,7 @@ fn search_and_ask_have_the_shapes_that_are_promised() {
     let (_world, server) = served();
     let question = json!({ "question": "How high is the deposit of the tenant?", "k": 2 });
     let found = server.post("/api/v1/search", &question).ok();
-    assert_eq!(keys(&found), ["passages", "took_ms"]);
+    assert_eq!(keys(&found), ["next_offset", "passages", "took_ms"]);
     let passages = found["passages"].as_array().expect("a list");
     assert!((1..=2).contains(&passages.len()));
     for (at, passage) in passages.iter().enumerate() {
