@@ -240,11 +240,8 @@ fn with_header(
         return vec![(None, range)];
     }
     let room = max_tokens - header_tokens;
-    let parts = if sizer.size(&text[range.clone()]) <= room {
-        vec![range]
-    } else {
-        split_window(text, range, sizer, room, 0)
-    };
+    let parts =
+        if sizer.size(&text[range.clone()]) <= room { vec![range] } else { split_window(text, range, sizer, room, 0) };
     parts.into_iter().map(|part| (table_header(text, part.start), part)).collect()
 }
 

@@ -46,7 +46,8 @@ pub fn dated(document: &Document, file_name: &str) -> Option<NaiveDate> {
         DATED.is_match(before)
     };
     let plausible = |day: &NaiveDate| (1800..2200).contains(&day.year());
-    let written = || document.written.as_deref().and_then(|day| NaiveDate::parse_from_str(day.get(..10)?, "%Y-%m-%d").ok());
+    let written =
+        || document.written.as_deref().and_then(|day| NaiveDate::parse_from_str(day.get(..10)?, "%Y-%m-%d").ok());
     dates
         .iter()
         .find(is_stated)
@@ -66,8 +67,7 @@ struct Form {
     day: fn(&Captures) -> Option<NaiveDate>,
 }
 
-const MONTH: &str =
-    "(?P<m>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)";
+const MONTH: &str = "(?P<m>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)";
 
 static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
     let form = |text: &str, day| Form { pattern: pattern(text), day };

@@ -37,7 +37,8 @@ pub(crate) fn marks(text: &str, shown: &[Heading]) -> Vec<Mark> {
             (!title.is_empty()).then_some(Mark { at: heading.start as usize, level, title })
         })
         .collect();
-    let is_shown = |line: &Range<usize>| shown.iter().any(|h| (h.start as usize) < line.end && line.start < h.end as usize);
+    let is_shown =
+        |line: &Range<usize>| shown.iter().any(|h| (h.start as usize) < line.end && line.start < h.end as usize);
     let mut start = 0;
     for line in text.split('\n') {
         let range = start..start + line.len();

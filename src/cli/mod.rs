@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod desk;
 mod progress;
+mod reindex;
 mod setup;
 mod show;
 
@@ -122,11 +123,8 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
-    /// Build the search index anew from what was read, with the embedder of the settings
-    Reindex {
-        #[command(flatten)]
-        form: Form,
-    },
+    /// Build the search index anew from what was read, with another embedder if you like
+    Reindex(reindex::ReindexArgs),
     /// Measure retrieval on a set of questions with known answers
     Eval(eval::EvalArgs),
     /// Read sample files, answer a question about them, then serve the page
@@ -237,17 +235,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
-        Verb::Reindex { form } => {
+        Verb::Reindex(args) => {
             let owned = own(&data_dir)?;
-            blocking(move || {
-                let library = app::open_library_for_reindex(owned.path(), &settings)?;
-                let bar = progress::Bar::new(form.json);
-                let documents = library.reindex(&stop, &|progress| bar.note(progress))?;
-                bar.finish();
-                show::reindexed(documents, form.json);
-                Ok(ExitCode::SUCCESS)
-            })
-            .await
+            blocking(move || reindex::run(&args, &owned, &settings, &stop)).await
         }
         Verb::Sync { folder, cron, collection, form } => {
             let folders = match folder {
@@ -310,12 +300,9 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
             show::status(&desk.status().await?, form.json);
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Setup(_)
-        | Verb::Sync { .. }
-        | Verb::Serve { .. }
-        | Verb::Demo(_)
-        | Verb::Eval(_)
-        | Verb::Reindex { .. } => Err(Error::internal("this verb has no desk")),
+        Verb::Setup(_) | Verb::Sync { .. } | Verb::Serve { .. } | Verb::Demo(_) | Verb::Eval(_) | Verb::Reindex(_) => {
+            Err(Error::internal("this verb has no desk"))
+        }
     }
 }
 
@@ -468,8 +455,8 @@ impl Verb {
             | Self::Ask { form, .. }
             | Self::List { form, .. }
             | Self::Remove { form, .. }
-            | Self::Status { form }
-            | Self::Reindex { form } => form.json,
+            | Self::Status { form } => form.json,
+            Self::Reindex(args) => args.form.json,
             Self::Eval(args) => args.json,
             Self::Setup(args) => args.json,
             Self::Serve { .. } | Self::Demo(_) => false,

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use super::{DbError, Result};
 
 /// One step a format: the first makes the tables, a later one changes them. Never edit a step that was released.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE collections(id BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL) STRICT;
     -- A document is content: the same bytes in one collection are one document, wherever they lie.
@@ -67,7 +68,8 @@ const STEPS: &[&str] = &["
         at TEXT NOT NULL,
         PRIMARY KEY(collection, file)) STRICT;
     CREATE TABLE reports(id INTEGER PRIMARY KEY, at TEXT NOT NULL, report TEXT NOT NULL) STRICT;
-", "
+",
+    "
     ALTER TABLE documents ADD COLUMN author TEXT;
     -- The day that it bears, as its text, name or properties say: 2018-04-30.
     ALTER TABLE documents ADD COLUMN dated TEXT;
@@ -80,7 +82,8 @@ const STEPS: &[&str] = &["
         file TEXT NOT NULL,
         label TEXT NOT NULL,
         PRIMARY KEY(collection, file, label)) STRICT, WITHOUT ROWID;
-"];
+",
+];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let error = |source| DbError::Sqlite { doing: "bring the format up to date", path: path.to_owned(), source };

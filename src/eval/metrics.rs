@@ -39,7 +39,8 @@ pub(super) fn retrieval(query: &Query, ranked: &[Ranked]) -> Vec<(String, f64)> 
     let best: f64 = (0..gold.len().min(10)).map(gain).sum();
     let gained: f64 = right.iter().take(10).enumerate().filter(|(_, right)| **right).map(|(at, _)| gain(at)).sum();
     figures.push(("nDCG@10", gained / best));
-    if query.evidence.iter().any(|evidence| evidence.text.is_some()) && ranked.iter().any(|passage| !passage.text.is_empty())
+    if query.evidence.iter().any(|evidence| evidence.text.is_some())
+        && ranked.iter().any(|passage| !passage.text.is_empty())
     {
         figures.push(("span@10", span_recall(query, &ranked[..ranked.len().min(10)])));
     }

@@ -183,12 +183,7 @@ fn figures(measured: &[Measured]) -> Table {
 }
 
 /// Answers questions spread evenly over the set and checks each quote against the page it cites.
-async fn answers(
-    library: &Arc<Library>,
-    set: &EvalSet,
-    args: &EvalArgs,
-    measured: &mut [Measured],
-) -> Result<()> {
+async fn answers(library: &Arc<Library>, set: &EvalSet, args: &EvalArgs, measured: &mut [Measured]) -> Result<()> {
     let step = (set.queries.len() / args.ask).max(1);
     let (mut quotes, mut verbatim, mut refused, mut first_ms) = (0, 0, 0, Vec::new());
     let asked: Vec<usize> = (0..set.queries.len()).step_by(step).take(args.ask).collect();

@@ -75,10 +75,16 @@ impl Table {
     }
 
     pub(super) fn print(&self) {
-        println!("  {:16} {:>5} {}", self.head, "n", self.columns.iter().map(|column| format!("{column:>12}")).collect::<String>());
+        println!(
+            "  {:16} {:>5} {}",
+            self.head,
+            "n",
+            self.columns.iter().map(|column| format!("{column:>12}")).collect::<String>()
+        );
         for (name, cells) in &self.rows {
             let n = cells.iter().map(Vec::len).max().unwrap_or(0);
-            let cell = |values: &Vec<f64>| estimate(values).map_or_else(|| "-".to_owned(), |e| format!("{:.3}", e.mean));
+            let cell =
+                |values: &Vec<f64>| estimate(values).map_or_else(|| "-".to_owned(), |e| format!("{:.3}", e.mean));
             let cells: String = cells.iter().map(|values| format!("{:>12}", cell(values))).collect();
             println!("  {name:16} {n:>5} {cells}");
         }

@@ -49,7 +49,8 @@ impl Run {
             file.persist(&path)?;
             Ok(())
         };
-        write().map_err(|error: std::io::Error| Error::io(format_args!("keep the run in {}", path.display()), &error))?;
+        write()
+            .map_err(|error: std::io::Error| Error::io(format_args!("keep the run in {}", path.display()), &error))?;
         Ok(path)
     }
 

@@ -50,9 +50,11 @@ pub(super) async fn ask(State(app): State<App>, Body(ask): Body<Ask>) -> Reply<R
 
 fn as_sse(event: &AskEvent) -> Result<Event, axum::Error> {
     match event {
-        AskEvent::Passages(passages, took_ms) => {
-            Event::default().event("passages").json_data(Found { passages: passages.clone(), next_offset: None, took_ms: *took_ms })
-        }
+        AskEvent::Passages(passages, took_ms) => Event::default().event("passages").json_data(Found {
+            passages: passages.clone(),
+            next_offset: None,
+            took_ms: *took_ms,
+        }),
         AskEvent::Queued(place) => Event::default().event("queued").json_data(serde_json::json!({ "place": place })),
         AskEvent::Piece(text) => Event::default().event("piece").json_data(serde_json::json!({ "text": text })),
         AskEvent::Done(answer) => Event::default().event("done").json_data(answer),

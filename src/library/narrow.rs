@@ -19,11 +19,8 @@ impl Library {
         let Some(scope) = Scope::new(collections) else { return Ok(None) };
         let chosen = request.documents.as_deref().map(|names| self.chosen(names)).transpose()?;
         let narrowing = narrowing(request)?;
-        let matching = if narrowing == Narrowing::default() {
-            None
-        } else {
-            Some(self.db.documents_within(&scope, &narrowing)?)
-        };
+        let matching =
+            if narrowing == Narrowing::default() { None } else { Some(self.db.documents_within(&scope, &narrowing)?) };
         let documents = match (chosen, matching) {
             (Some(mut chosen), Some(matching)) => {
                 chosen.retain(|id| matching.contains(id));

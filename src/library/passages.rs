@@ -157,8 +157,7 @@ impl Draft {
             },
         });
         let (score, similarity) = (best.hit.score, best.hit.dense_score);
-        let mut rows: Vec<ChunkRow> =
-            self.found.into_iter().map(|candidate| candidate.row).chain(self.added).collect();
+        let mut rows: Vec<ChunkRow> = self.found.into_iter().map(|candidate| candidate.row).chain(self.added).collect();
         rows.sort_by_key(|row| row.number);
         let mut rows = rows.into_iter();
         let first = rows.next().expect("a draft has what was found");

@@ -41,7 +41,11 @@ pub(super) fn lift_exact(candidates: &mut [Candidate]) {
         candidate.hit.score += EXACT * candidate.matches.identifiers;
     }
     candidates.sort_by(|a, b| {
-        b.matches.phrases.cmp(&a.matches.phrases).then(b.hit.score.total_cmp(&a.hit.score)).then(a.hit.id.cmp(&b.hit.id))
+        b.matches
+            .phrases
+            .cmp(&a.matches.phrases)
+            .then(b.hit.score.total_cmp(&a.hit.score))
+            .then(a.hit.id.cmp(&b.hit.id))
     });
 }
 

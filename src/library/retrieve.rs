@@ -1,6 +1,9 @@
 //! From a question to passages: where to look, which documents it names, two searches, one ranking, whole passages.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
@@ -88,6 +91,8 @@ pub struct Trace {
     pub embed_ms: f64,
     /// How long the searches of the index took.
     pub search_ms: f64,
+    /// How long the reranker took, waiting for it included.
+    pub rerank_time: Duration,
 }
 
 /// A step whose order of chunks is looked at.
@@ -152,8 +157,7 @@ impl Library {
         let (narrowed, to_name) = (request.clone(), question.to_owned());
         let looked_up = self.blocking(move |library| {
             let Some((scope, filter)) = library.scope(&narrowed)? else { return Ok(None) };
-            let named =
-                if steps.naming { library.named(&to_name, &scope, filter.documents.as_deref())? } else { None };
+            let named = if steps.naming { library.named(&to_name, &scope, filter.documents.as_deref())? } else { None };
             Ok(Some((scope, filter, named)))
         });
         let mut trace = Trace::default();
@@ -227,6 +231,9 @@ impl Library {
             rank::lift_exact(&mut candidates);
         }
         trace.note(Stage::Fusion, candidates.iter().map(|candidate| candidate.hit.id));
+        if steps.rerank {
+            candidates = self.rerank(&search.question, candidates, &mut trace.rerank_time).await?;
+        }
         Ok(candidates)
     }
 
