@@ -117,7 +117,7 @@ mod tests {
         let passages = desk.found();
         assert_eq!(names(&passages), ["words.txt", "answer.txt", "bees.txt"]);
         // Pairs of equal tokens; the separator is one, and "the" and "roof" stand several times.
-        assert_eq!(scores(&passages), [Some(15.0), Some(5.0), Some(2.0)]);
+        assert_eq!(scores(&passages), [Some(15.0), Some(5.0), Some(3.0)]);
     }
 
     #[test]
