@@ -1,6 +1,6 @@
 //! The composition root: the only place that chooses which backend stands behind each seam.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use premise_ingest::TokenCounter;
 use tokio::runtime::Handle;
@@ -9,82 +9,139 @@ use tracing::info;
 use crate::{
     config::{self, Settings},
     db::Db,
-    embed,
+    embed::{self, Reranker},
     error::{Error, Kind, Result},
     generate::{self, EngineSettings},
-    library::{Library, Model, OpenIndex, Parts},
-    models::{self, Entry, Installed, Precision},
+    library::{EmbedderChoice, Library, Model, OpenIndex, Parts, RemoveIndex, reindex},
+    models::{self, Entry, Installed, Precision, local},
     prompt::Prompts,
     store::{Store, edge::EdgeStore, server::ServerStore},
     worker::{SpawnError, Worker},
 };
 
-/// The model that embeds, the library that runs it and the model that answers, as the settings name them.
+/// The models that the settings name, as far as they are of the catalogue and not of the user's own.
 pub struct Wanted {
-    /// The embedder.
-    pub embedder: &'static Entry,
     /// The ONNX Runtime library.
     pub runtime: &'static Entry,
-    /// The generator, when it is one of the catalogue and not a file of the user's own.
+    /// The embedder.
+    pub embedder: Option<&'static Entry>,
+    /// The reranker.
+    pub reranker: Option<&'static Entry>,
+    /// The generator.
     pub generator: Option<&'static Entry>,
 }
 
 /// Name of the runtime in the catalogue.
 const RUNTIME: &str = "onnxruntime";
+/// More threads gain little on one passage.
+const MOST_RERANKER_THREADS: usize = 4;
 
 /// What the settings ask for.
-pub fn wanted(settings: &config::Models) -> Result<Wanted> {
-    let generator = if is_path(&settings.generator) { None } else { Some(models::find(&settings.generator)?) };
-    Ok(Wanted { embedder: models::find(&settings.embedder)?, runtime: models::find(RUNTIME)?, generator })
+pub fn wanted(settings: &Settings) -> Result<Wanted> {
+    let models = &settings.models;
+    let is_local = local::is_path(&models.embedder);
+    let embedder = (!is_local).then(|| models::find_embedder(&models.embedder, models.precision)).transpose()?;
+    let reranker = settings.retrieval.reranker().filter(|reranker| !local::is_path(reranker));
+    let generator = if is_path(&models.generator) { None } else { Some(models::find(&models.generator)?) };
+    Ok(Wanted {
+        runtime: models::find(RUNTIME)?,
+        embedder,
+        reranker: reranker.map(models::find_reranker).transpose()?,
+        generator,
+    })
 }
 
 /// Opens the library of a data folder that this process owns. Blocks; call it on a blocking thread of a runtime.
 pub fn open_library(data_dir: &Path, settings: &Settings) -> Result<Library> {
-    Library::open(parts(data_dir, settings)?)
+    let db = open_ledger(data_dir)?;
+    let embedder = embedder_in_use(&db, settings)?;
+    Library::open(parts(data_dir, settings, db, embedder)?)
 }
 
-/// The same for a rebuild of the index, which may change the embedder.
-pub fn open_library_for_reindex(data_dir: &Path, settings: &Settings) -> Result<Library> {
-    Library::open_for_reindex(parts(data_dir, settings)?)
+/// Opens the library with a new index beside the one in use, for a rebuild; with another embedder or precision where
+/// they are given.
+pub fn open_library_for_reindex(
+    data_dir: &Path,
+    settings: &Settings,
+    embedder: Option<&str>,
+    precision: Option<Precision>,
+) -> Result<Library> {
+    let db = open_ledger(data_dir)?;
+    let in_use = embedder_in_use(&db, settings)?;
+    let chosen = in_use.changed(embedder, precision)?;
+    Library::open_for_reindex(parts(data_dir, settings, db, chosen)?)
 }
 
-fn parts(data_dir: &Path, settings: &Settings) -> Result<Parts> {
-    let wanted = wanted(&settings.models)?;
+/// Opens the library with the index that was in use before the last rebuild.
+pub fn open_library_as_before(data_dir: &Path, settings: &Settings) -> Result<Library> {
+    let db = open_ledger(data_dir)?;
+    let embedder = reindex::embedder_before(&db)?;
+    Library::open_as_before(parts(data_dir, settings, db, embedder)?)
+}
+
+/// Removes the index that was in use before the last rebuild, and one that a rebuild has not finished. How many.
+pub fn drop_old_indexes(data_dir: &Path, settings: &Settings) -> Result<usize> {
+    let db = open_ledger(data_dir)?;
+    let remove = remove_index(data_dir, &settings.store, &library_id(&db)?);
+    reindex::drop_old(&db, &remove)
+}
+
+fn open_ledger(data_dir: &Path) -> Result<Db> {
+    Ok(Db::open(&data_dir.join("ledger.sqlite"))?)
+}
+
+fn embedder_in_use(db: &Db, settings: &Settings) -> Result<EmbedderChoice> {
+    reindex::embedder_in_use(db, &EmbedderChoice::of(&settings.models))
+}
+
+fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -> Result<Parts> {
     let folder = &settings.models.folder;
-    let runtime = models::locate(folder, wanted.runtime)?;
+    let runtime = models::locate(folder, models::find(RUNTIME)?)?;
     embed::init_runtime(runtime.main_file())?;
-    let precision = match settings.models.precision.as_str() {
-        "int8" => Precision::Int8,
-        _ => Precision::Fp32,
-    };
-    let embedder = models::locate(folder, wanted.embedder)?.embedder(precision)?;
-    let tokenizer = std::fs::read(&embedder.tokenizer)
-        .map_err(|error| Error::io(format_args!("read {}", embedder.tokenizer.display()), &error))?;
+    let embedder = choice.locate(folder)?;
+    let tokenizer = std::fs::read(embedder.tokenizer())
+        .map_err(|error| Error::io(format_args!("read {}", embedder.tokenizer().display()), &error))?;
     let counter = TokenCounter::from_bytes(&tokenizer).map_err(Error::internal)?;
 
-    let db = Db::open(&data_dir.join("ledger.sqlite"))?;
     let for_questions = embedder.clone();
     // A second thread saves a millisecond a question and takes more when an ingest has the other core.
     let questions = Worker::spawn("questions", 64, move || embed::open(&for_questions, 1)).map_err(made)?;
     let identity = questions.run_blocking(|embedder| embedder.identity().clone())?;
     let max_tokens = questions.run_blocking(|embedder| embedder.max_tokens())?;
     let prompts = data_dir.join("prompts");
+    let library = library_id(&db)?;
     Ok(Parts {
         data_dir: data_dir.to_owned(),
-        open_index: open_index(data_dir, &settings.store, &library_id(&db)?, identity.dimension),
+        open_index: open_index(data_dir, &settings.store, &library, identity.dimension),
+        remove_index: remove_index(data_dir, &settings.store, &library),
         db,
         embedder: identity,
+        choice,
+        settings: EmbedderChoice::of(&settings.models),
         make_embedder: Arc::new(move |threads| embed::open(&embedder, threads)),
         questions,
         counter,
         // [CLS] and [SEP] are the embedder's own.
         chunk_tokens: max_tokens.min(256) - 2,
+        reranker: reranker(settings)?,
+        rerank_time: Duration::from_millis(settings.retrieval.rerank_ms),
         generator: generator(&settings.models, settings.answer.queue),
         generator_name: settings.models.generator.clone(),
         prompts: Prompts::load(&prompts)
             .map_err(|error| Error::io(format_args!("read the prompts in {}", prompts.display()), &error))?,
         answer: settings.answer.clone(),
     })
+}
+
+fn reranker(settings: &Settings) -> Result<Option<Worker<Box<dyn Reranker>>>> {
+    let Some(name) = settings.retrieval.reranker() else { return Ok(None) };
+    let paths = if local::is_path(name) {
+        local::reranker(Path::new(name))?
+    } else {
+        models::locate(&settings.models.folder, models::find_reranker(name)?)?.reranker()?
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_RERANKER_THREADS);
+    Ok(Some(Worker::spawn("reranker", 64, move || embed::open_reranker(&paths, threads)).map_err(made)?))
 }
 
 fn open_index(data_dir: &Path, settings: &config::Store, library: &str, dimension: usize) -> OpenIndex {
@@ -105,6 +162,32 @@ fn open_index(data_dir: &Path, settings: &config::Store, library: &str, dimensio
         info!(store = store.describe(), "opened the index");
         Ok(store)
     })
+}
+
+fn remove_index(data_dir: &Path, settings: &config::Store, library: &str) -> RemoveIndex {
+    let folder = data_dir.join("index");
+    let (settings, library, runtime) = (settings.clone(), library.to_owned(), Handle::current());
+    Arc::new(move |name| {
+        if let Some(url) = &settings.url {
+            let name = format!("premise-{library}-{name}");
+            // Its vectors are not looked at, so their length does not matter.
+            let store = ServerStore::connect(url, settings.api_key.as_deref(), &name, 1)?;
+            return Ok(runtime.block_on(store.drop_qdrant_collection())?);
+        }
+        let folder = folder.join(name);
+        // Under another name first: half an index must not be opened as one.
+        let doomed = folder.with_extension("removed");
+        let removed = std::fs::remove_dir_all(&doomed)
+            .or_else(there_is_none)
+            .and_then(|()| std::fs::rename(&folder, &doomed))
+            .and_then(|()| std::fs::remove_dir_all(&doomed))
+            .or_else(there_is_none);
+        removed.map_err(|error| Error::io(format_args!("remove the old index {}", folder.display()), &error))
+    })
+}
+
+fn there_is_none(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// A name for this ledger that no other has.

@@ -7,10 +7,16 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    models::Precision,
+};
 
 /// Name of the settings file within the data folder.
 pub const FILE: &str = "premise.toml";
+
+/// What the settings call having no reranker.
+const NO_RERANKER: &str = "none";
 
 /// All settings. Every one has a default, so a new installation needs no file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,6 +30,8 @@ pub struct Settings {
     pub serve: Serve,
     /// Reading folders by the clock.
     pub sync: Sync,
+    /// How passages are found.
+    pub retrieval: Retrieval,
     /// How questions are answered.
     pub answer: Answer,
 }
@@ -36,10 +44,18 @@ pub struct Models {
     pub folder: PathBuf,
     /// The model that writes answers: a name of the catalogue, or the path of a GGUF file.
     pub generator: String,
-    /// The model that turns text into vectors: a name of the catalogue.
+    /// The model that turns text into vectors: a name of the catalogue, or the path of a folder (docs/embedders.md).
     pub embedder: String,
-    /// `fp32` or `int8`: int8 reads folders about 1.5 times as fast and ranks a little differently.
-    pub precision: String,
+    /// `fp32`, `fp16`, `int8` or `int4`, where the embedder has it: int8 MiniLM reads folders about 1.5 times as fast
+    /// and ranks a little differently.
+    pub precision: Precision,
+}
+
+impl Retrieval {
+    /// The reranker, if there is to be one.
+    pub fn reranker(&self) -> Option<&str> {
+        Some(self.reranker.as_str()).filter(|reranker| !reranker.is_empty() && *reranker != NO_RERANKER)
+    }
 }
 
 /// Where vectors are kept.
@@ -85,6 +101,16 @@ pub struct SyncFolder {
     pub collection: String,
 }
 
+/// How passages are found.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retrieval {
+    /// The cross-encoder that ranks the best passages anew: a name of the catalogue, the path of a folder, or `none`.
+    pub reranker: String,
+    /// Most milliseconds that it may take for a question. More passages are ranked anew with more; 0 is none.
+    pub rerank_ms: u64,
+}
+
 /// How questions are answered.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -111,8 +137,14 @@ impl Default for Models {
             folder: user_data_folder().join("models"),
             generator: "qwen2.5-coder-1.5b".to_owned(),
             embedder: "all-minilm-l6-v2".to_owned(),
-            precision: "fp32".to_owned(),
+            precision: Precision::Fp32,
         }
+    }
+}
+
+impl Default for Retrieval {
+    fn default() -> Self {
+        Self { reranker: NO_RERANKER.to_owned(), rerank_ms: 400 }
     }
 }
 
@@ -178,9 +210,6 @@ fn parse(text: &str) -> std::result::Result<Settings, String> {
     if let Some(cron) = &settings.sync.cron {
         crate::jobs::parse_cron(cron)?;
     }
-    if !matches!(settings.models.precision.as_str(), "fp32" | "int8") {
-        return Err(format!("models.precision is \"{}\", not \"fp32\" or \"int8\"", settings.models.precision));
-    }
     if settings.answer.passages == 0 || settings.answer.max_tokens == 0 || settings.answer.queue == 0 {
         return Err("the numbers under [answer] must be above 0".to_owned());
     }
@@ -205,8 +234,18 @@ mod tests {
         check("[sync]\ncron = \"0 2 * * *\"\nfolders = [{ path = \"/srv/files\", collection = \"matters\" }]", Ok(()));
         check("[sync]\ncron = \"at two\"", Err("cron"));
         check("[sink]\n", Err("unknown field `sink`"));
-        check("[models]\nprecision = \"int4\"", Err("precision"));
+        check("[models]\nprecision = \"int4\"", Ok(()));
+        check("[models]\nprecision = \"int5\"", Err("unknown variant `int5`, expected one of `fp32`"));
+        check("[retrieval]\nreranker = \"bge-reranker-base\"\nrerank_ms = -1", Err("rerank_ms"));
         check("[answer]\npassages = 0", Err("above 0"));
+    }
+
+    #[test]
+    fn without_a_setting_there_is_no_reranker() {
+        let reranker = |text| parse(text).expect("parses").retrieval.reranker().map(str::to_owned);
+        assert_eq!(reranker(""), None);
+        assert_eq!(reranker("[retrieval]\nreranker = \"none\""), None);
+        assert_eq!(reranker("[retrieval]\nreranker = \"/srv/reranker\""), Some("/srv/reranker".to_owned()));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod desk;
 mod progress;
+mod reindex;
 mod setup;
 mod show;
 
@@ -131,11 +132,8 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
-    /// Build the search index anew from what was read, with the embedder of the settings
-    Reindex {
-        #[command(flatten)]
-        form: Form,
-    },
+    /// Build the search index anew from what was read, with another embedder if you like
+    Reindex(reindex::ReindexArgs),
     /// Measure retrieval on a set of questions with known answers
     Eval(eval::EvalArgs),
     /// Measure how fast this machine is
@@ -251,17 +249,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
         Verb::Bench(bench) => bench::run(bench, settings, stop).await,
-        Verb::Reindex { form } => {
+        Verb::Reindex(args) => {
             let owned = own(&data_dir)?;
-            blocking(move || {
-                let library = app::open_library_for_reindex(owned.path(), &settings)?;
-                let bar = progress::Bar::new(form.json);
-                let documents = library.reindex(&stop, &|progress| bar.note(progress))?;
-                bar.finish();
-                show::reindexed(documents, form.json);
-                Ok(ExitCode::SUCCESS)
-            })
-            .await
+            blocking(move || reindex::run(&args, &owned, &settings, &stop)).await
         }
         Verb::Sync { folder, cron, collection, form } => {
             let folders = match folder {
@@ -334,7 +324,7 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
         | Verb::Demo(_)
         | Verb::Eval(_)
         | Verb::Bench(_)
-        | Verb::Reindex { .. } => Err(Error::internal("this verb has no desk")),
+        | Verb::Reindex(_) => Err(Error::internal("this verb has no desk")),
     }
 }
 
@@ -488,8 +478,8 @@ impl Verb {
             | Self::List { form, .. }
             | Self::Label { form, .. }
             | Self::Remove { form, .. }
-            | Self::Status { form }
-            | Self::Reindex { form } => form.json,
+            | Self::Status { form } => form.json,
+            Self::Reindex(args) => args.form.json,
             Self::Eval(args) => args.json,
             Self::Bench(bench) => bench.wants_json(),
             Self::Setup(args) => args.json,

@@ -13,7 +13,7 @@ use crate::{
     app,
     config::Settings,
     error::{Error, Result},
-    models::{self, Check, Entry, Origins},
+    models::{self, Check, Entry, Kind, Origins, Precision},
 };
 
 #[derive(Args)]
@@ -21,6 +21,9 @@ pub(super) struct SetupArgs {
     /// Fetch this model too: a name from `premise setup --list`
     #[arg(long, value_name = "NAME")]
     model: Vec<String>,
+    /// What such an embedder computes with: fp32, fp16, int8 or int4 [default: the settings', where it has that]
+    #[arg(long, value_name = "P", requires = "model")]
+    precision: Option<Precision>,
     /// Take the model's file from here instead of fetching it (with one --model)
     #[arg(long, value_name = "FILE", requires = "model")]
     from: Option<PathBuf>,
@@ -41,7 +44,7 @@ pub(super) fn run(args: &SetupArgs, settings: &Settings, stop: &AtomicBool) -> R
     }
     let mut entries = needed(settings)?;
     for name in &args.model {
-        let entry = models::find(name)?;
+        let entry = named(name, args.precision, settings)?;
         if !entries.contains(&entry) {
             entries.push(entry);
         }
@@ -64,8 +67,20 @@ pub(super) fn run(args: &SetupArgs, settings: &Settings, stop: &AtomicBool) -> R
 
 /// What the settings ask for.
 pub(super) fn needed(settings: &Settings) -> Result<Vec<&'static Entry>> {
-    let wanted = app::wanted(&settings.models)?;
-    Ok([Some(wanted.runtime), Some(wanted.embedder), wanted.generator].into_iter().flatten().collect())
+    let wanted = app::wanted(settings)?;
+    Ok([Some(wanted.runtime), wanted.embedder, wanted.reranker, wanted.generator].into_iter().flatten().collect())
+}
+
+/// A model by name; an embedder in the precision that was given, or in that of the settings if it has it.
+fn named(name: &str, precision: Option<Precision>, settings: &Settings) -> Result<&'static Entry> {
+    let entry = models::find(name)?;
+    if entry.kind != Kind::Embedder {
+        return Ok(entry);
+    }
+    Ok(match precision {
+        Some(precision) => models::find_embedder(name, precision)?,
+        None => models::find_embedder(name, settings.models.precision).unwrap_or(entry),
+    })
 }
 
 pub(super) fn install(
@@ -128,8 +143,9 @@ fn list(json: bool, settings: &Settings) -> ExitCode {
     for line in lines {
         let there = if line["installed"] == true { "here" } else { "    " };
         let size = line["size_bytes"].as_u64().unwrap_or_default() / 1_000_000;
+        let size = if size == 0 { String::new() } else { format!("{size} MB") };
         let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
-        println!("{there}  {:22} {size:>6} MB  {} ({})", text("name"), text("description"), text("licence"));
+        println!("{there}  {:38} {size:>8}  {} ({})", text("name"), text("description"), text("licence"));
     }
     ExitCode::SUCCESS
 }

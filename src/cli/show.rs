@@ -6,7 +6,7 @@ use super::desk::Listed;
 use crate::{
     db::Failure,
     error::Error,
-    library::{Added, Answer, Found, Passage, Status, SyncReport, Why},
+    library::{Added, Answer, EmbedderChoice, Found, Passage, Status, SyncReport, Why},
 };
 
 pub(super) fn error(error: &Error, json: bool) {
@@ -168,11 +168,29 @@ pub(super) fn removed(listed: &Listed, json: bool) {
     println!("{} is out.", listed.file);
 }
 
-pub(super) fn reindexed(documents: usize, json: bool) {
+pub(super) fn reindexed(documents: usize, embedder: &EmbedderChoice, back: bool, json: bool) {
     if json {
-        return print_json(&serde_json::json!({ "documents": documents }));
+        return print_json(&serde_json::json!({
+            "documents": documents,
+            "embedder": embedder.embedder,
+            "precision": embedder.precision,
+        }));
     }
-    println!("The index is new: {}.", count(documents, "document"));
+    let what = if back { "The old index is in use again" } else { "The index is new" };
+    println!("{what}: {} by {} ({}).", count(documents, "document"), embedder.embedder, embedder.precision);
+    println!(
+        "The one before stays: `premise reindex --back` goes back to it, `premise reindex --drop-old` removes it."
+    );
+}
+
+pub(super) fn dropped_indexes(removed: usize, json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "removed": removed }));
+    }
+    match removed {
+        0 => println!("There is no old index."),
+        _ => println!("Removed {}.", if removed == 1 { "the old index" } else { "the old indexes" }),
+    }
 }
 
 pub(super) fn status(status: &Status, json: bool) {

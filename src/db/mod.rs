@@ -196,6 +196,19 @@ impl Db {
         .map(drop)
     }
 
+    /// Keeps several of them at once, all or none; what is `None` goes.
+    pub fn set_metas(&self, values: &[(&str, Option<&str>)]) -> Result<()> {
+        self.write("keep marks", |c| {
+            for (key, value) in values {
+                c.execute("DELETE FROM meta WHERE key = ?1", [key])?;
+                if let Some(value) = value {
+                    c.execute("INSERT INTO meta(key, value) VALUES (?1, ?2)", [key, value])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn read<T>(&self, doing: &'static str, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         f(&lock(&self.reader)).map_err(|source| self.error(doing, source))
     }

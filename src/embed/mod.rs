@@ -1,26 +1,40 @@
-//! Text to vectors. An embedder says who it is, because vectors of two embedders cannot be compared.
+//! Text to vectors, and question and passage to a score. An embedder says who it is, because vectors of two embedders
+//! cannot be compared.
 
 use std::path::PathBuf;
 
 use crate::models::Precision;
 
 mod fastembed;
+mod reranker;
 
 pub use fastembed::{init_runtime, open};
+pub use reranker::{open_reranker, score_until};
 
 /// Turns texts into vectors of length one. It computes on the thread that calls it: keep it in a worker.
 pub trait Embedder: Send {
     /// Who computes the vectors.
     fn identity(&self) -> &EmbedderIdentity;
 
-    /// The vector of a passage of a document. What is beyond [`Self::max_tokens`] does not count.
+    /// The vector of a passage of a document. One that is longer than [`Self::max_tokens`] is embedded in pieces, and
+    /// its vector is their mean by length: all of it counts.
     fn embed_passage(&mut self, text: &str) -> Result<Vec<f32>, EmbedError>;
 
-    /// The vector of a question.
+    /// The vector of a question. What is beyond [`Self::max_tokens`] does not count.
     fn embed_question(&mut self, text: &str) -> Result<Vec<f32>, EmbedError>;
 
     /// Longest text in tokens, the model's own special tokens included (two for BERT models).
     fn max_tokens(&self) -> usize;
+}
+
+/// Judges how well a passage answers a question. It computes on the thread that calls it: keep it in a worker.
+pub trait Reranker: Send {
+    /// Name of the model.
+    fn name(&self) -> &str;
+
+    /// A number that is the higher, the better the passage answers the question; only scores of one model for one
+    /// question compare.
+    fn score(&mut self, question: &str, passage: &str) -> Result<f32, EmbedError>;
 }
 
 /// Who computes vectors: an index belongs to one identity.
@@ -28,7 +42,7 @@ pub trait Embedder: Send {
 pub struct EmbedderIdentity {
     /// Name of the model.
     pub name: String,
-    /// SHA-256 of the graph, which holds the weights.
+    /// SHA-256 of the weights; of a model of the user's own, of all that its vectors depend on.
     pub sha256: String,
     /// Length of the vectors.
     pub dimension: usize,
@@ -75,7 +89,20 @@ pub enum EmbedError {
     /// The model could not compute.
     #[error("cannot embed: {0}")]
     Compute(String),
+    /// The reranker could not be opened.
+    #[error("cannot open reranker {name}: {detail}")]
+    OpenReranker {
+        /// The model.
+        name: String,
+        /// What was said.
+        detail: String,
+    },
+    /// The reranker could not compute.
+    #[error("cannot rerank: {0}")]
+    Rerank(String),
 }
 
+#[cfg(test)]
+mod listed_tests;
 #[cfg(test)]
 mod tests;

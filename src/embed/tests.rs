@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::fastembed::check;
+use super::fastembed::{check, cut};
 use super::*;
-use crate::models::{Installed, VerifiedFile, find, locate, test_models_dir};
+use crate::models::{Installed, VerifiedFile, find, local, locate, test_models_dir, tiny};
 
 /// Sentences and the first eight numbers of their vectors.
 const REFERENCE: [(&str, [f32; 8]); 4] = [
@@ -23,7 +23,7 @@ const REFERENCE: [(&str, [f32; 8]); 4] = [
     ),
 ];
 
-/// More than 256 tokens, so it is cut.
+/// More than 256 tokens, so a question of it is cut.
 const LONG: (&str, [f32; 8]) = (
     "This agreement is governed by the laws of the State of New York. ",
     [-0.00842, -0.01113, 0.03592, 0.006, -0.02328, 0.00787, 0.00232, -0.11855],
@@ -49,7 +49,7 @@ fn vectors_equal_those_of_the_reference() {
     let long = LONG.0.repeat(30);
     let cases = REFERENCE.iter().map(|(text, start)| (*text, start)).chain([(long.as_str(), &LONG.1)]);
     for (text, expected) in cases {
-        let vector = embedder.embed_passage(text).unwrap();
+        let vector = embedder.embed_question(text).unwrap();
         for (value, expected) in vector.iter().zip(expected) {
             assert!((value - expected).abs() < 5e-5, "{text}: {value} is not {expected}");
         }
@@ -73,6 +73,59 @@ fn a_question_is_nearest_to_the_passage_that_answers_it() {
     let question = embedder.embed_question("How long before leaving must a renter tell the landlord?").unwrap();
     let near = REFERENCE.map(|(text, _)| cosine(&question, &embedder.embed_passage(text).unwrap()));
     assert!(near[1..].iter().all(|other| near[0] > *other), "{near:?}");
+}
+
+/// An embedder of a folder of the user's own, with weights outside its graph.
+fn tiny(folder: &std::path::Path, max_tokens: usize) -> Box<dyn Embedder> {
+    init_runtime(installed("onnxruntime").main_file()).unwrap();
+    tiny::embedder(folder, max_tokens);
+    open(&local::embedder(folder).unwrap(), 1).unwrap()
+}
+
+#[test]
+fn a_folder_with_weights_outside_the_graph_is_an_embedder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut embedder = tiny(folder.path(), 64);
+    let roof = embedder.embed_passage("The tenant repairs the roof.").unwrap();
+    assert_eq!(roof.len(), tiny::DIMENSION);
+    let question = embedder.embed_question("Who repairs the roof?").unwrap();
+    let bees = embedder.embed_passage("Bees like lavender and thyme.").unwrap();
+    assert!(cosine(&question, &roof) > cosine(&question, &bees));
+    let weights = embedder.identity().sha256.clone();
+    // What is added to each word lies in a file of its own and counts too.
+    let shift: Vec<u8> = (0..tiny::DIMENSION).flat_map(|_| 9.0_f32.to_le_bytes()).collect();
+    fs::write(folder.path().join("shift.bin"), shift).unwrap();
+    let mut shifted = open(&local::embedder(folder.path()).unwrap(), 1).unwrap();
+    assert_ne!(shifted.identity().sha256, weights);
+    let shifted = shifted.embed_passage("The tenant repairs the roof.").unwrap();
+    assert!(cosine(&shifted, &roof) < 0.9, "{}", cosine(&shifted, &roof));
+}
+
+#[test]
+fn all_of_a_passage_counts_however_long_it_is() {
+    let (short, long) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut short, mut long) = (tiny(short.path(), 64), tiny(long.path(), 512));
+    let passage = format!("{}The tenant repairs the roof.", "Bees like lavender and thyme. ".repeat(30));
+    let question = "tenant repairs roof";
+    let cut_off = short.embed_question(&passage).unwrap();
+    let (in_pieces, whole) = (short.embed_passage(&passage).unwrap(), long.embed_passage(&passage).unwrap());
+    assert!(cosine(&in_pieces, &whole) > 0.99, "{}", cosine(&in_pieces, &whole));
+    let asked = short.embed_question(question).unwrap();
+    assert!(cosine(&asked, &in_pieces) > cosine(&asked, &cut_off));
+    // Neither spaces nor words: it is cut all the same.
+    assert!(short.embed_passage(&"é".repeat(4000)).is_ok());
+    assert!(short.embed_passage(&"7".repeat(4000)).is_ok());
+}
+
+#[test]
+fn a_text_is_cut_at_spaces_and_nothing_is_left_out() {
+    let text = "aa bb  cc dd ee";
+    let starts = [0, 3, 7, 10, 13];
+    assert_eq!(cut(text, &starts, 2), [("aa bb ", 2), (" cc dd", 2), (" ee", 1)]);
+    assert_eq!(cut(text, &starts, 5), [(text, 5)]);
+    // One word of many tokens, then tokens that share a character.
+    assert_eq!(cut("aabbcc", &[0, 2, 4], 2), [("aabb", 2), ("cc", 1)]);
+    assert_eq!(cut("éa", &[0, 0, 0, 2], 2), [("é", 3), ("a", 1)]);
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod narrow;
 mod passages;
 mod pipeline;
 mod rank;
+pub mod reindex;
+mod rerank;
 mod retrieve;
 mod search;
 mod status;
@@ -23,7 +25,8 @@ mod sync;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
 };
 
 use premise_ingest::{Limits, TokenCounter};
@@ -37,6 +40,7 @@ pub use self::{
     ingest::{OnProgress, Progress},
     mend::Mended,
     model::Model,
+    reindex::EmbedderChoice,
     retrieve::{Stage, Steps, Trace},
     search::{AlsoIn, Found, Passage, SearchRequest, Why},
     status::{Running, Status},
@@ -45,7 +49,7 @@ pub use self::{
 use crate::{
     config,
     db::Db,
-    embed::{EmbedError, Embedder, EmbedderIdentity},
+    embed::{EmbedError, Embedder, EmbedderIdentity, Reranker},
     error::{Error, Kind, Result},
     prompt::Prompts,
     store::{Point, Store, StoreError},
@@ -56,6 +60,8 @@ use crate::{
 pub type MakeEmbedder = Arc<dyn Fn(usize) -> std::result::Result<Box<dyn Embedder>, EmbedError> + Send + Sync>;
 /// Opens (or makes) the index of that name.
 pub type OpenIndex = Arc<dyn Fn(&str) -> Result<Arc<dyn Store>> + Send + Sync>;
+/// Removes the index of that name, which is not open.
+pub type RemoveIndex = Arc<dyn Fn(&str) -> Result<()> + Send + Sync>;
 
 /// What a library is made of; [`crate::app`] chooses the parts.
 pub struct Parts {
@@ -65,8 +71,14 @@ pub struct Parts {
     pub db: Db,
     /// Opens the index of a name.
     pub open_index: OpenIndex,
+    /// Removes the index of a name.
+    pub remove_index: RemoveIndex,
     /// The embedder's identity: an index belongs to one.
     pub embedder: EmbedderIdentity,
+    /// How that embedder is named.
+    pub choice: EmbedderChoice,
+    /// The one that the settings name.
+    pub settings: EmbedderChoice,
     /// Makes embedders for reading files.
     pub make_embedder: MakeEmbedder,
     /// The embedder for questions.
@@ -75,6 +87,10 @@ pub struct Parts {
     pub counter: TokenCounter,
     /// Most tokens of a chunk.
     pub chunk_tokens: usize,
+    /// Ranks the best passages anew; without one they stay as the searches ranked them.
+    pub reranker: Option<Worker<Box<dyn Reranker>>>,
+    /// Most time that it may take for a question.
+    pub rerank_time: Duration,
     /// The model that writes answers; without one, searching still works and asking says what is missing.
     pub generator: Result<Worker<Model>>,
     /// Name of that model.
@@ -89,15 +105,20 @@ pub struct Parts {
 pub struct Library {
     data_dir: PathBuf,
     db: Db,
-    open_index: OpenIndex,
-    index: RwLock<Arc<dyn Store>>,
+    remove_index: RemoveIndex,
+    index: Arc<dyn Store>,
+    index_name: String,
     embedder: EmbedderIdentity,
+    choice: EmbedderChoice,
+    settings: EmbedderChoice,
     make_embedder: MakeEmbedder,
     idle_embedders: Mutex<Vec<Box<dyn Embedder>>>,
     questions: Worker<Box<dyn Embedder>>,
     counter: TokenCounter,
     chunk_tokens: usize,
     limits: Limits,
+    reranker: Option<Worker<Box<dyn Reranker>>>,
+    rerank_time: Duration,
     generator: Result<Worker<Model>>,
     generator_name: String,
     prompts: Prompts,
@@ -112,49 +133,29 @@ pub struct Library {
 impl Library {
     /// Opens the library within a runtime. [`Library::mend`] then puts right what a crash may have left.
     pub fn open(parts: Parts) -> Result<Self> {
-        let name = match parts.db.meta(LIVE_INDEX)? {
-            Some(name) if index_belongs_to(&name, &parts.embedder) => name,
-            Some(_) if parts.db.totals()?.documents > 0 => {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    "other_embedder",
-                    format!("the index was built by another embedder than {}", parts.embedder.name),
-                    "Set the embedder back, or run `premise reindex` to build the index anew with this one",
-                ));
-            }
-            _ => {
-                let name = index_name(&parts.embedder, 1);
-                parts.db.set_meta(LIVE_INDEX, &name)?;
-                name
-            }
-        };
-        Self::assemble(parts, &name)
+        let name = reindex::index_in_use(&parts)?;
+        Self::assemble(parts, name)
     }
 
-    /// Opens the library for a rebuild: the live index may belong to another embedder.
-    pub fn open_for_reindex(parts: Parts) -> Result<Self> {
-        let name = match parts.db.meta(LIVE_INDEX)? {
-            Some(name) if !index_belongs_to(&name, &parts.embedder) => name,
-            _ => return Self::open(parts),
-        };
-        let next = mend::next_index_name(&parts.embedder, &name);
-        Self::assemble(parts, &next)
-    }
-
-    fn assemble(parts: Parts, index: &str) -> Result<Self> {
-        let index = (parts.open_index)(index)?;
+    fn assemble(parts: Parts, index_name: String) -> Result<Self> {
+        let index = (parts.open_index)(&index_name)?;
         Ok(Self {
             data_dir: parts.data_dir,
             db: parts.db,
-            open_index: parts.open_index,
-            index: RwLock::new(index),
+            remove_index: parts.remove_index,
+            index,
+            index_name,
             embedder: parts.embedder,
+            choice: parts.choice,
+            settings: parts.settings,
             make_embedder: parts.make_embedder,
             idle_embedders: Mutex::default(),
             questions: parts.questions,
             counter: parts.counter,
             chunk_tokens: parts.chunk_tokens,
             limits: Limits::default(),
+            reranker: parts.reranker,
+            rerank_time: parts.rerank_time,
             generator: parts.generator,
             generator_name: parts.generator_name,
             prompts: parts.prompts,
@@ -200,7 +201,7 @@ impl Library {
     }
 
     fn store(&self) -> Arc<dyn Store> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.index.clone()
     }
 
     /// Waits on a blocking thread for the store.
@@ -253,15 +254,6 @@ impl Library {
 
 /// Above this more embedders only compete for memory bandwidth.
 const MOST_EMBEDDERS: usize = 16;
-const LIVE_INDEX: &str = "live_index";
-
-fn index_name(embedder: &EmbedderIdentity, number: u32) -> String {
-    format!("{}-{number}", &embedder.sha256[..12.min(embedder.sha256.len())])
-}
-
-fn index_belongs_to(name: &str, embedder: &EmbedderIdentity) -> bool {
-    name.rsplit_once('-').is_some_and(|(identity, _)| embedder.sha256.starts_with(identity))
-}
 
 /// Never half a file under the final name: a temporary file beside it is flushed and renamed.
 fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

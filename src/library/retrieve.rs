@@ -1,6 +1,10 @@
 //! From a question to passages: where to look, which documents it names, two searches, one ranking, whole passages.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
@@ -89,6 +93,8 @@ pub struct Trace {
     pub embed_ms: f64,
     /// How long the searches of the index took.
     pub search_ms: f64,
+    /// How long the reranker took, waiting for it included.
+    pub rerank_time: Duration,
 }
 
 /// A step whose order of chunks is looked at.
@@ -281,6 +287,9 @@ impl Library {
             rank::lift_exact(&mut candidates);
         }
         trace.note(Stage::Fusion, candidates.iter().map(|candidate| candidate.hit.id));
+        if steps.rerank {
+            candidates = self.rerank(&search.question, candidates, &mut trace.rerank_time).await?;
+        }
         Ok(candidates)
     }
 

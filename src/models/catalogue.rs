@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
+use super::{ModelError, listed};
 
 static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     #[derive(Deserialize)]
@@ -16,7 +16,9 @@ static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     }
     let catalogue: Catalogue =
         toml::from_str(include_str!("catalogue.toml")).expect("a test reads the built-in catalogue");
-    catalogue.model
+    let mut entries = catalogue.model;
+    entries.extend(listed::entries());
+    entries
 });
 
 /// All models that this machine could use, in the catalogue's order.
@@ -25,16 +27,45 @@ pub fn entries() -> impl Iterator<Item = &'static Entry> {
     CATALOGUE.iter().filter(move |entry| entry.platform.as_ref().is_none_or(|p| *p == platform))
 }
 
-/// The model of this name.
+/// The model of this name; of one with several precisions, the first.
 pub fn find(name: &str) -> Result<&'static Entry, ModelError> {
     entries().find(|entry| entry.name == name).ok_or_else(|| {
         if let Some(entry) = CATALOGUE.iter().find(|entry| entry.name == name) {
             let platform = entry.platform.clone().unwrap_or_default();
             return ModelError::WrongPlatform { name: name.to_owned(), platform };
         }
-        let known: Vec<_> = entries().map(|entry| entry.name.as_str()).collect();
-        ModelError::Unknown { name: name.to_owned(), known: known.join(", ") }
+        unknown(name, entries())
     })
+}
+
+/// The embedder of this name that computes with this precision.
+pub fn find_embedder(name: &str, precision: Precision) -> Result<&'static Entry, ModelError> {
+    let variants: Vec<_> = of_kind(Kind::Embedder).filter(|entry| entry.name == name).collect();
+    if variants.is_empty() {
+        return Err(unknown(name, of_kind(Kind::Embedder)));
+    }
+    let found = variants.iter().find(|entry| entry.graphs.iter().any(|graph| graph.precision == precision));
+    found.copied().ok_or_else(|| ModelError::NoPrecision {
+        name: name.to_owned(),
+        precision,
+        has: variants.iter().flat_map(|entry| &entry.graphs).map(|graph| graph.precision).collect(),
+    })
+}
+
+/// The cross-encoder of this name.
+pub fn find_reranker(name: &str) -> Result<&'static Entry, ModelError> {
+    let found = of_kind(Kind::Reranker).find(|entry| entry.name == name);
+    found.ok_or_else(|| unknown(name, of_kind(Kind::Reranker)))
+}
+
+fn of_kind(kind: Kind) -> impl Iterator<Item = &'static Entry> {
+    entries().filter(move |entry| entry.kind == kind)
+}
+
+fn unknown(name: &str, known: impl Iterator<Item = &'static Entry>) -> ModelError {
+    let mut known: Vec<_> = known.map(|entry| entry.name.as_str()).collect();
+    known.dedup();
+    ModelError::Unknown { name: name.to_owned(), known: known.join(", ") }
 }
 
 /// What a model is for.
@@ -45,6 +76,8 @@ pub enum Kind {
     Generator,
     /// Turns text into vectors.
     Embedder,
+    /// Judges how well a passage answers a question.
+    Reranker,
     /// The library that runs embedders.
     Runtime,
 }
@@ -56,16 +89,33 @@ pub enum Precision {
     /// 32-bit floats: the model as it was trained.
     #[default]
     Fp32,
-    /// 8-bit integers: twice as fast (24 against 52 ms a 256-token chunk), a quarter of the memory, and other vectors:
-    /// their mean cosine to those of floats is .993.
+    /// 16-bit floats: half the memory.
+    Fp16,
+    /// 8-bit integers: MiniLM is twice as fast (24 against 52 ms a 256-token chunk), takes a quarter of the memory, and
+    /// gives other vectors: their mean cosine to those of floats is .993.
     Int8,
+    /// 4-bit integers.
+    Int4,
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Fp32, Self::Fp16, Self::Int8, Self::Int4];
+        all.into_iter().find(|precision| precision.to_string() == text).ok_or_else(|| {
+            format!("\"{text}\" is none of {}", all.map(|precision| format!("\"{precision}\"")).join(", "))
+        })
+    }
 }
 
 impl std::fmt::Display for Precision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
             Self::Int8 => "int8",
+            Self::Int4 => "int4",
         })
     }
 }
@@ -100,6 +150,8 @@ pub struct Entry {
     pub description: String,
     /// How it embeds; only for embedders.
     pub embedding: Option<Embedding>,
+    /// How it reranks; only for rerankers.
+    pub reranking: Option<Reranking>,
     /// Its files.
     #[serde(rename = "file")]
     pub files: Vec<ModelFile>,
@@ -144,7 +196,7 @@ pub struct ModelFile {
     pub sha256: Option<String>,
 }
 
-/// An ONNX graph of an embedder.
+/// An ONNX graph of an embedder or reranker.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Graph {
     /// What it computes with.
@@ -152,6 +204,9 @@ pub struct Graph {
     /// The file.
     #[serde(flatten)]
     pub file: ModelFile,
+    /// Names of the files with weights that lie outside the graph.
+    #[serde(default)]
+    pub data: Vec<String>,
 }
 
 /// How an embedder embeds.
@@ -170,6 +225,16 @@ pub struct Embedding {
     /// What the model wants before a passage.
     #[serde(default)]
     pub passage_prefix: String,
+    /// The output of the graph that holds the vector of a text, where it is not the usual one.
+    pub output: Option<String>,
+}
+
+/// How a cross-encoder reranks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reranking {
+    /// Longest question and passage together in tokens; the longer of the two is cut.
+    pub max_tokens: usize,
 }
 
 /// Where an entry's files come from.
@@ -246,7 +311,9 @@ mod tests {
         for entry in CATALOGUE.iter() {
             assert!(!entry.files.is_empty() && !entry.sources.is_empty(), "{}", entry.name);
             assert_eq!(entry.kind == Kind::Embedder, entry.embedding.is_some(), "{}", entry.name);
-            assert_eq!(entry.kind == Kind::Embedder, !entry.graphs.is_empty(), "{}", entry.name);
+            assert_eq!(entry.kind == Kind::Reranker, entry.reranking.is_some(), "{}", entry.name);
+            let has_graph = matches!(entry.kind, Kind::Embedder | Kind::Reranker);
+            assert_eq!(has_graph, !entry.graphs.is_empty(), "{}", entry.name);
             let graphs = entry.graphs.iter().map(|graph| &graph.file);
             for file in entry.files.iter().chain(graphs) {
                 let hash = file.sha256.as_deref();
@@ -257,8 +324,9 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_models_are_all_pinned() {
-        assert!(CATALOGUE.iter().all(Entry::is_pinned));
+    fn all_models_are_pinned_but_those_that_are_only_listed() {
+        let listed = listed::entries();
+        assert!(CATALOGUE.iter().all(|entry| entry.is_pinned() != listed.contains(entry)));
         assert!(CATALOGUE.iter().flat_map(Entry::built_graphs).all(|graph| graph.file.sha256.is_some()));
     }
 
@@ -266,6 +334,21 @@ mod tests {
     fn an_unknown_name_lists_the_known_ones() {
         let error = find("gpt-5").unwrap_err().to_string();
         assert!(error.contains("gpt-5") && error.contains("llama-3.2-3b"), "{error}");
+    }
+
+    #[test]
+    fn an_embedder_is_found_by_name_and_precision() {
+        assert!(find_embedder("bge-small-en-v1.5", Precision::Fp32).unwrap().is_pinned());
+        assert_eq!(
+            find_embedder("bge-small-en-v1.5", Precision::Fp16).unwrap().folder.as_deref(),
+            Some("bge-small-en-v1.5-fp16")
+        );
+        let error = find_embedder("bge-base-en-v1.5", Precision::Int8).unwrap_err();
+        assert!(error.to_string().contains("int8") && error.hint().unwrap().contains("fp32 or fp16"), "{error}");
+        let error = find_embedder("smollm2-135m", Precision::Fp32).unwrap_err().to_string();
+        assert!(error.contains("all-minilm-l6-v2") && !error.contains("llama"), "{error}");
+        let error = find_reranker("all-minilm-l6-v2").unwrap_err().to_string();
+        assert!(error.contains("bge-reranker-base") && !error.contains("minilm-l6-v2,"), "{error}");
     }
 
     #[test]

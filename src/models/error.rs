@@ -29,6 +29,16 @@ pub enum ModelError {
         name: String,
         /// The precision asked for.
         precision: super::Precision,
+        /// Those that it has.
+        has: Vec<super::Precision>,
+    },
+    /// A folder of the user's own holds no model that can be used.
+    #[error("cannot use the model in {}: {detail}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is missing or wrong.
+        detail: String,
     },
     /// A file of the model is not there.
     #[error("model {name} is not set up: {} is missing", path.display())]
@@ -154,7 +164,11 @@ impl ModelError {
             }
             Self::Hub { .. } => "try again later, or give the file with --from".to_owned(),
             Self::Graph { .. } => "run `premise setup --full`, which finds a damaged file".to_owned(),
-            Self::NoPrecision { .. } => "set precision = \"fp32\" under [models] in the settings".to_owned(),
+            Self::NoPrecision { has, .. } => {
+                let has: Vec<_> = has.iter().map(ToString::to_string).collect();
+                format!("it has {}: choose one with precision under [models] in the settings", has.join(" or "))
+            }
+            Self::Folder { .. } => "docs/embedders.md lists the files of such a folder, with an example".to_owned(),
             Self::NotInstalled { .. } => "run `premise setup`".to_owned(),
             Self::Altered { path, .. } => format!(
                 "run `premise setup` to fetch it anew; if you replaced {} on purpose, put the original back",

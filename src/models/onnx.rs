@@ -25,6 +25,7 @@ impl GraphBuilder {
             data_type,
             name: name.to_owned(),
             raw_data,
+            ..TensorProto::default()
         });
         name.to_owned()
     }
@@ -32,6 +33,13 @@ impl GraphBuilder {
     /// Adds a constant of 32-bit floats.
     pub(super) fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
         self.constant(name, FLOAT, dims, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    /// Adds a constant of 32-bit floats that fill a file beside the graph.
+    #[cfg(test)]
+    pub(super) fn floats_in_file(&mut self, name: &str, dims: &[usize], file: &str) -> String {
+        self.graph.initializer.push(TensorProto::in_file(name, dims, file));
+        name.to_owned()
     }
 
     /// Adds a list of 64-bit integers.
@@ -127,6 +135,8 @@ pub(super) struct Attribute {
     f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     i: Option<i64>,
+    #[prost(message, optional, tag = "5")]
+    t: Option<TensorProto>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -140,6 +150,12 @@ impl Attribute {
 
     pub(super) fn int(name: &str, value: i64) -> Self {
         Self { name: name.to_owned(), i: Some(value), r#type: 2, ..Self::default() }
+    }
+
+    /// A tensor of 32-bit floats that fill a file beside the graph.
+    #[cfg(test)]
+    pub(super) fn floats_in_file(name: &str, dims: &[usize], file: &str) -> Self {
+        Self { name: name.to_owned(), t: Some(TensorProto::in_file(name, dims, file)), r#type: 4, ..Self::default() }
     }
 
     pub(super) fn ints(name: &str, values: &[i64]) -> Self {
@@ -207,6 +223,33 @@ struct TensorProto {
     name: String,
     #[prost(bytes = "vec", tag = "9")]
     raw_data: Vec<u8>,
+    #[prost(message, repeated, tag = "13")]
+    external_data: Vec<Property>,
+    /// 1 when the values lie in a file.
+    #[prost(int32, tag = "14")]
+    data_location: i32,
+}
+
+#[cfg(test)]
+impl TensorProto {
+    fn in_file(name: &str, dims: &[usize], file: &str) -> Self {
+        Self {
+            dims: dims.iter().map(|&dim| dim as i64).collect(),
+            data_type: FLOAT,
+            name: name.to_owned(),
+            external_data: vec![Property { key: "location".to_owned(), value: file.to_owned() }],
+            data_location: 1,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Property {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

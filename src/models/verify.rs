@@ -107,6 +107,19 @@ pub(super) fn settle(part: &Path, folder: &Path, file: &ModelFile, origin: &str)
     Ok(VerifiedFile { path, sha256: found })
 }
 
+/// SHA-256 of a file that may be any: nothing is expected of it, and a seal only saves reading it again.
+pub(super) fn sealed_hash(path: &Path) -> Result<String, ModelError> {
+    let now = Stamp::of(path).map_err(|error| ModelError::io("read", path, error))?;
+    if let Some(seal) = read_seal(path)
+        && (seal.size_bytes, seal.modified_ns) == (now.size_bytes, now.modified_ns)
+    {
+        return Ok(seal.sha256);
+    }
+    let found = hash_file(path)?;
+    write_seal(path, &now, &found);
+    Ok(found)
+}
+
 /// SHA-256 of a file, in hexadecimal.
 pub(super) fn hash_file(path: &Path) -> Result<String, ModelError> {
     let failed = |error| ModelError::io("read", path, error);

@@ -216,29 +216,3 @@ fn a_document_of_which_some_points_are_missing_is_made_whole() {
     assert_eq!(mend(&library), Mended::default());
     assert_eq!(files(&library), ["garden.txt", "long.txt"]);
 }
-
-#[test]
-fn reindex_gives_the_same_search_results_and_a_stopped_one_keeps_the_old_index() {
-    let world = three_files();
-    let library = world.library();
-    world.sync(&library);
-    let before = found(&world, &library);
-    let live = |library: &Library| library.db().meta("live_index").expect("the ledger can be read");
-    let first = live(&library);
-
-    let stop = AtomicBool::new(false);
-    let stopped = library.reindex(&stop, &|_| stop.store(true, Ordering::SeqCst)).expect_err("it was stopped");
-    assert_eq!(stopped.code, "stopped");
-    assert_eq!(live(&library), first);
-    assert_eq!(found(&world, &library), before);
-
-    assert_eq!(library.reindex(&AtomicBool::new(false), &|_| {}).expect("the index can be built anew"), 3);
-    assert_ne!(live(&library), first);
-    assert_eq!(found(&world, &library), before);
-    drop(library);
-    let done = world.premise(&["reindex", "--json"]).json(0);
-    assert_eq!(done["documents"], 3);
-    let library = world.unmended();
-    assert_eq!(mend(&library), Mended::default());
-    assert_eq!(found(&world, &library), before);
-}

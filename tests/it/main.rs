@@ -6,6 +6,7 @@ mod diskfull;
 mod files;
 mod ingest;
 mod retrieval;
+mod reindex;
 mod server;
 mod service;
 mod store_contract;

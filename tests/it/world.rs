@@ -114,6 +114,11 @@ impl World {
         self.block_on(library.search(&request)).expect("the question can be searched").passages
     }
 
+    /// Makes this world's runtime the one of this thread.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
