@@ -7,12 +7,17 @@ mod clean;
 mod document;
 mod docx;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod pdf;
 mod text;
 mod tokens;
 
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
-pub use document::{Document, Heading, Limits, MediaType, Page, Problem, ReadError, Word, read};
+pub use document::{
+    Attachment, Document, Heading, Limits, MediaType, Page, Problem, ReadError, Reading, Word, read,
+    read_with_attachments,
+};
 pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
 pub use tokens::{TokenCounter, TokenizerError};
 

@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod desk;
+mod doctor;
 mod progress;
 mod setup;
 mod show;
@@ -26,7 +27,7 @@ use crate::{
     error::{Error, Kind, Result},
     eval, http,
     library::{Library, SearchRequest},
-    telemetry,
+    reader, telemetry,
 };
 
 use self::desk::Desk;
@@ -122,6 +123,11 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
+    /// Look for what is missing on this machine or wrong in the settings, and what to do about it
+    Doctor {
+        #[command(flatten)]
+        form: Form,
+    },
     /// Build the search index anew from what was read, with the embedder of the settings
     Reindex {
         #[command(flatten)]
@@ -131,6 +137,9 @@ enum Verb {
     Eval(eval::EvalArgs),
     /// Read sample files, answer a question about them, then serve the page
     Demo(demo::DemoArgs),
+    /// Read files from standard input for another process of this program
+    #[command(name = reader::VERB, hide = true)]
+    ReadFiles,
 }
 
 #[derive(Args)]
@@ -178,6 +187,9 @@ impl Question {
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.verb, Verb::ReadFiles) {
+        return reader::serve();
+    }
     telemetry::start(matches!(cli.verb, Verb::Serve { .. }));
     let json = cli.verb.wants_json();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -206,6 +218,10 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     let data_dir = cli.data_dir.unwrap_or_else(config::user_data_folder);
     let data_dir = std::path::absolute(&data_dir)
         .map_err(|error| Error::io(format_args!("use the data folder {}", data_dir.display()), &error))?;
+    // Before the settings are read: they may be what is wrong.
+    if let Verb::Doctor { form } = cli.verb {
+        return blocking(move || doctor::run(&data_dir, form.json)).await;
+    }
     let settings = config::load(&data_dir)?;
     let stop = stop_on_ctrl_c();
     match cli.verb {
@@ -291,6 +307,8 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
         | Verb::Serve { .. }
         | Verb::Demo(_)
         | Verb::Eval(_)
+        | Verb::Doctor { .. }
+        | Verb::ReadFiles
         | Verb::Reindex { .. } => Err(Error::internal("this verb has no desk")),
     }
 }
@@ -445,10 +463,11 @@ impl Verb {
             | Self::List { form, .. }
             | Self::Remove { form, .. }
             | Self::Status { form }
+            | Self::Doctor { form }
             | Self::Reindex { form } => form.json,
             Self::Eval(args) => args.json,
             Self::Setup(args) => args.json,
-            Self::Serve { .. } | Self::Demo(_) => false,
+            Self::Serve { .. } | Self::Demo(_) | Self::ReadFiles => false,
         }
     }
 }

@@ -5,6 +5,7 @@ mod crash;
 mod diskfull;
 mod files;
 mod ingest;
+mod isolation;
 mod server;
 mod service;
 mod store_contract;
