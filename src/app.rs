@@ -130,6 +130,7 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
         prompts: Prompts::load(&prompts)
             .map_err(|error| Error::io(format_args!("read the prompts in {}", prompts.display()), &error))?,
         answer: settings.answer.clone(),
+        reading: settings.reading.clone(),
     })
 }
 

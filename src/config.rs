@@ -32,6 +32,8 @@ pub struct Settings {
     pub sync: Sync,
     /// How passages are found.
     pub retrieval: Retrieval,
+    /// What the process that reads files may use.
+    pub reading: Reading,
     /// How questions are answered.
     pub answer: Answer,
 }
@@ -111,6 +113,21 @@ pub struct Retrieval {
     pub rerank_ms: u64,
 }
 
+/// What the process that reads files may use; a file that needs more is refused.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reading {
+    /// Most seconds of CPU time for one file; four times as long by the clock.
+    pub seconds: u64,
+    /// Most memory in megabytes, the program itself included.
+    pub memory_mb: u64,
+    /// Most megabytes of text, places of words and attachments that one file may hold.
+    pub output_mb: u64,
+    /// The program that reads: this one, unless a test says otherwise.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
+}
+
 /// How questions are answered.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -151,6 +168,12 @@ impl Default for Retrieval {
 impl Default for Serve {
     fn default() -> Self {
         Self { addr: "127.0.0.1:7878".to_owned(), hosts: Vec::new(), max_upload_mb: 200 }
+    }
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { seconds: 120, memory_mb: 2048, output_mb: 512, program: None }
     }
 }
 
@@ -213,6 +236,9 @@ fn parse(text: &str) -> std::result::Result<Settings, String> {
     if settings.answer.passages == 0 || settings.answer.max_tokens == 0 || settings.answer.queue == 0 {
         return Err("the numbers under [answer] must be above 0".to_owned());
     }
+    if settings.reading.seconds == 0 || settings.reading.output_mb == 0 || settings.reading.memory_mb < 256 {
+        return Err("under [reading], seconds and output_mb must be above 0, and memory_mb at least 256".to_owned());
+    }
     Ok(settings)
 }
 
@@ -238,6 +264,8 @@ mod tests {
         check("[models]\nprecision = \"int5\"", Err("unknown variant `int5`, expected one of `fp32`"));
         check("[retrieval]\nreranker = \"bge-reranker-base\"\nrerank_ms = -1", Err("rerank_ms"));
         check("[answer]\npassages = 0", Err("above 0"));
+        check("[reading]\nmemory_mb = 100", Err("at least 256"));
+        check("[reading]\nprogram = \"/bin/true\"", Err("unknown field `program`"));
     }
 
     #[test]

@@ -10,6 +10,11 @@ use crate::{docx, pdf, text};
 ///
 /// A page that cannot be read is a problem on the document, not an error.
 pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
+    Ok(read_with_attachments(file_name, bytes, limits)?.document)
+}
+
+/// The same, with the files that the file carries: the attachments of a mail.
+pub fn read_with_attachments(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Reading, ReadError> {
     let Some(media_type) = MediaType::from_name(file_name) else {
         let extension = Path::new(file_name).extension().unwrap_or_default();
         return Err(ReadError::Unsupported { extension: extension.to_string_lossy().into_owned() });
@@ -18,11 +23,30 @@ pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, 
         return Err(ReadError::Empty);
     }
     Limits::check("bytes", bytes.len(), limits.max_bytes)?;
-    match media_type {
-        MediaType::Pdf => pdf::read(bytes, limits),
-        MediaType::Docx => docx::read(bytes, limits),
-        MediaType::Markdown | MediaType::Text => text::read(bytes, media_type, limits),
-    }
+    let document = match media_type {
+        MediaType::Pdf => pdf::read(bytes, limits)?,
+        MediaType::Docx => docx::read(bytes, limits)?,
+        MediaType::Markdown | MediaType::Text => text::read(bytes, media_type, limits)?,
+    };
+    Ok(Reading { document, attachments: Vec::new() })
+}
+
+/// What a file holds: its own text, and files of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The file's own text.
+    pub document: Document,
+    /// Files that it carries, each to be read as a document of its own.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file within a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Its plain name, without folders; no two of one file have the same.
+    pub name: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
 }
 
 /// A file as text: pages in order, and what could not be read of them.
@@ -157,7 +181,7 @@ impl Problem {
 }
 
 /// How much of a file is read before it is refused; the guard against decompression bombs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Largest file, in bytes.
     pub max_bytes: usize,

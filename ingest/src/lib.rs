@@ -8,6 +8,8 @@ mod dates;
 mod document;
 mod docx;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod pdf;
 mod section;
 mod text;
@@ -15,7 +17,10 @@ mod tokens;
 
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
 pub use dates::{DateFound, dated, dates};
-pub use document::{Document, Heading, Limits, MediaType, Page, Problem, ReadError, Word, read};
+pub use document::{
+    Attachment, Document, Heading, Limits, MediaType, Page, Problem, ReadError, Reading, Word, read,
+    read_with_attachments,
+};
 pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
 pub use tokens::{TokenCounter, TokenizerError};
 

@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod desk;
+mod doctor;
 mod progress;
 mod reindex;
 mod setup;
@@ -27,7 +28,7 @@ use crate::{
     error::{Error, Kind, Result},
     eval, http,
     library::{Library, SearchRequest},
-    telemetry,
+    reader, telemetry,
 };
 
 use self::desk::Desk;
@@ -134,6 +135,11 @@ enum Verb {
     },
     /// Build the search index anew from what was read, with another embedder if you like
     Reindex(reindex::ReindexArgs),
+    /// Look for what is missing on this machine or wrong in the settings, and what to do about it
+    Doctor {
+        #[command(flatten)]
+        form: Form,
+    },
     /// Measure retrieval on a set of questions with known answers
     Eval(eval::EvalArgs),
     /// Measure how fast this machine is
@@ -141,6 +147,9 @@ enum Verb {
     Bench(bench::Bench),
     /// Read sample files, answer a question about them, then serve the page
     Demo(demo::DemoArgs),
+    /// Read files from standard input for another process of this program
+    #[command(name = reader::VERB, hide = true)]
+    ReadFiles,
 }
 
 #[derive(Args)]
@@ -213,6 +222,9 @@ impl Question {
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.verb, Verb::ReadFiles) {
+        return reader::serve();
+    }
     telemetry::start(matches!(cli.verb, Verb::Serve { .. }));
     let json = cli.verb.wants_json();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -241,6 +253,10 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     let data_dir = cli.data_dir.unwrap_or_else(config::user_data_folder);
     let data_dir = std::path::absolute(&data_dir)
         .map_err(|error| Error::io(format_args!("use the data folder {}", data_dir.display()), &error))?;
+    // Before the settings are read: they may be what is wrong.
+    if let Verb::Doctor { form } = cli.verb {
+        return blocking(move || doctor::run(&data_dir, form.json)).await;
+    }
     let settings = config::load(&data_dir)?;
     let stop = stop_on_ctrl_c();
     match cli.verb {
@@ -324,6 +340,8 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
         | Verb::Demo(_)
         | Verb::Eval(_)
         | Verb::Bench(_)
+        | Verb::Doctor { .. }
+        | Verb::ReadFiles
         | Verb::Reindex(_) => Err(Error::internal("this verb has no desk")),
     }
 }
@@ -478,12 +496,13 @@ impl Verb {
             | Self::List { form, .. }
             | Self::Label { form, .. }
             | Self::Remove { form, .. }
-            | Self::Status { form } => form.json,
+            | Self::Status { form }
+            | Self::Doctor { form } => form.json,
             Self::Reindex(args) => args.form.json,
             Self::Eval(args) => args.json,
             Self::Bench(bench) => bench.wants_json(),
             Self::Setup(args) => args.json,
-            Self::Serve { .. } | Self::Demo(_) => false,
+            Self::Serve { .. } | Self::Demo(_) | Self::ReadFiles => false,
         }
     }
 }

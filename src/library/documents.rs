@@ -205,7 +205,7 @@ impl Library {
 }
 
 /// The error of a run that was stopped.
-pub(super) fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::new(
         Kind::Stopped,
         "stopped",

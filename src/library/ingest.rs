@@ -21,6 +21,7 @@ use super::{
 use crate::{
     db::{Failure, NewDocument, Origin, Place, document_id},
     error::{Error, Kind, Result},
+    reader::Reader,
     store::{CollectionId, DocumentId, Filter},
 };
 
@@ -99,7 +100,8 @@ impl Library {
         let result = Mutex::new(Ingested::default());
         let fatal = Mutex::new(None);
         let fail = |source: &Place, error: Error| {
-            if error.kind == Kind::DiskFull {
+            // Not the file's fault, and the next one would fare no better.
+            if matches!(error.kind, Kind::DiskFull | Kind::Unavailable) {
                 stop.store(true, Ordering::Relaxed);
                 fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 return;
@@ -134,11 +136,12 @@ impl Library {
         };
 
         let produce = |inlet: &Inlet| {
+            let mut reader = Reader::new(&self.reading, &self.limits);
             for source in sources {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                match self.prepare(collection, source) {
+                match self.prepare(collection, source, &mut reader, stop) {
                     Ok(Prepared::New(work)) => {
                         if !inlet.push(*work) {
                             break;
@@ -148,6 +151,7 @@ impl Library {
                         on_progress(Progress::Advanced { size_bytes: source.place.size_bytes });
                         added(id, &source.place.file, 0);
                     }
+                    Err(error) if error.kind == Kind::Stopped => break,
                     Err(error) => {
                         on_progress(Progress::Advanced { size_bytes: source.place.size_bytes });
                         fail(&source.place, error);
@@ -190,7 +194,13 @@ impl Library {
         Ok(result)
     }
 
-    fn prepare(&self, collection: CollectionId, source: &Source) -> Result<Prepared> {
+    fn prepare(
+        &self,
+        collection: CollectionId,
+        source: &Source,
+        reader: &mut Reader,
+        stop: &AtomicBool,
+    ) -> Result<Prepared> {
         let bytes = read_file(&source.path, &self.limits)?;
         let sha256 = premise_ingest::hash_bytes(&bytes);
         let id = document_id(collection, &sha256);
@@ -200,21 +210,17 @@ impl Library {
             self.db.add_place(collection, id, &place)?;
             return Ok(Prepared::Known(id));
         }
-        // The readers meet strangers' bytes: a fault in one is that file's failure.
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            let document = premise_ingest::read(&place.file, &bytes, &self.limits)?;
-            let rules = ChunkRules { max_tokens: self.chunk_tokens, ..ChunkRules::default() };
-            let chunks = premise_ingest::chunk(&document, &self.counter, &rules);
-            Ok::<_, premise_ingest::ReadError>((document, chunks))
-        }));
-        let (document, chunks) = read.map_err(|_| {
-            Error::new(
-                Kind::Unreadable,
-                "unreadable_file",
-                "the reader failed on this file",
-                "Open it in a viewer and save it anew; if it still fails, report the file",
-            )
-        })??;
+        let document = reader.read(&place.file, &bytes, stop)?.document;
+        let rules = ChunkRules { max_tokens: self.chunk_tokens, ..ChunkRules::default() };
+        let chunks = catch_unwind(AssertUnwindSafe(|| premise_ingest::chunk(&document, &self.counter, &rules)))
+            .map_err(|_| {
+                Error::new(
+                    Kind::Unreadable,
+                    "unreadable_file",
+                    "its text could not be cut into passages",
+                    "Save it anew from the program it came from; if it still fails, report the file",
+                )
+            })?;
         if chunks.is_empty() {
             return Err(Error::new(
                 Kind::Unreadable,

@@ -32,6 +32,7 @@ use std::{
 use premise_ingest::{Limits, TokenCounter};
 use tokio::runtime::Handle;
 
+pub(crate) use self::documents::stopped;
 pub use self::{
     ask::{Answer, AskEvent, AskRequest, Timings},
     cite::Citation,
@@ -99,6 +100,8 @@ pub struct Parts {
     pub prompts: Prompts,
     /// How questions are answered.
     pub answer: config::Answer,
+    /// What the process that reads files may use.
+    pub reading: config::Reading,
 }
 
 /// A data folder with all that can be done with it.
@@ -123,6 +126,7 @@ pub struct Library {
     generator_name: String,
     prompts: Prompts,
     answer: config::Answer,
+    reading: config::Reading,
     names: names::Names,
     priority: Arc<pipeline::Priority>,
     running: status::Activity,
@@ -160,6 +164,7 @@ impl Library {
             generator_name: parts.generator_name,
             prompts: parts.prompts,
             answer: parts.answer,
+            reading: parts.reading,
             names: names::Names::default(),
             priority: Arc::default(),
             running: status::Activity::default(),

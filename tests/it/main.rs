@@ -7,6 +7,7 @@ mod files;
 mod ingest;
 mod retrieval;
 mod reindex;
+mod isolation;
 mod server;
 mod service;
 mod store_contract;

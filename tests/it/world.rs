@@ -94,14 +94,20 @@ impl World {
 
     /// The library as a crash may have left it.
     pub(crate) fn unmended(&self) -> Arc<Library> {
+        self.library_with(&self.settings())
+    }
+
+    pub(crate) fn library_with(&self, settings: &Settings) -> Arc<Library> {
         let _within = self.runtime.enter();
-        Arc::new(app::open_library(&self.data_dir(), &self.settings()).expect("the library opens"))
+        Arc::new(app::open_library(&self.data_dir(), settings).expect("the library opens"))
     }
 
     pub(crate) fn settings(&self) -> Settings {
         let mut settings = config::load(&self.data_dir()).expect("the settings are good");
         // The folder's own index, whatever the developer's environment says.
         settings.store = config::Store::default();
+        // This process is the test, not the program.
+        settings.reading.program = Some(env!("CARGO_BIN_EXE_premise").into());
         settings
     }
 

@@ -47,6 +47,13 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
     Ok(Document { title, author: None, written: None, media_type: MediaType::Pdf, pages, problems })
 }
 
+/// The `ToUnicode` parser alone, for its fuzz target.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_cmap(bytes: &[u8]) {
+    let cmap = cmap::parse(bytes);
+    assert!(cmap.text.values().all(|text| !text.is_empty()));
+}
+
 /// A page's lines, before the whole document's words are known.
 struct Draft {
     geometry: PageGeometry,
