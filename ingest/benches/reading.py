@@ -17,6 +17,7 @@ import collections
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ import unicodedata
 from pathlib import Path
 
 PEERS = ["pdfium", "pdf_oxide", "pymupdf", "pdftotext"]
-FILE_TIMEOUT_S = 120
+FILE_TIMEOUT_S = 60
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 WORD = re.compile(rf"[{CJK}]|[^\W_{CJK}]+|[$€£¥%§]")
 # A hyphen at a line's end is a joint whether or not a reader has closed it.
@@ -70,7 +71,7 @@ def pages_pymupdf(path):
 
 def pages_pdftotext(path):
     # The program's own limit on time guards us; a page ends in a form feed.
-    done = subprocess.run(["pdftotext", "-q", str(path), "-"], capture_output=True, timeout=FILE_TIMEOUT_S, check=False)
+    done = subprocess.run(["pdftotext", "-q", str(path), "-"], capture_output=True, timeout=FILE_TIMEOUT_S - 5, check=False)
     if done.returncode:
         raise ValueError(f"pdftotext exited with {done.returncode}")
     yield from done.stdout.decode("utf-8", "replace").split("\f")[:-1]
@@ -103,7 +104,8 @@ def run_reader(reader, files, ours):
                 [sys.executable, __file__, "--child", reader, listing, out]
             with open(out, "a") as stdout:
                 process = subprocess.Popen(
-                    command, stdout=stdout if reader == "ours" else subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    command, stdout=stdout if reader == "ours" else subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    start_new_session=True)
                 usage = wait(process, out)
             cpu_s += usage.ru_utime + usage.ru_stime
             peak_kb = max(peak_kb, usage.ru_maxrss)
@@ -128,7 +130,7 @@ def wait(process, out):
         if out.stat().st_size != size:
             size, since = out.stat().st_size, time.monotonic()
         if time.monotonic() - since > FILE_TIMEOUT_S:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         time.sleep(0.05)
 
 
