@@ -1,5 +1,7 @@
 //! The one place that decides which characters of a file reach a page's text.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// Appends `raw` without control characters and soft hyphens, with ligatures spelt out and every
 /// kind of blank as a space. Line feeds and tabs are blanks too: the caller sets line ends.
 pub(crate) fn push_clean(out: &mut String, raw: &str) {
@@ -18,6 +20,11 @@ pub(crate) fn push_clean(out: &mut String, raw: &str) {
             '\u{fb03}' => out.push_str("ffi"),
             '\u{fb04}' => out.push_str("ffl"),
             '\u{fb05}' | '\u{fb06}' => out.push_str("st"),
+            // Arabic letters in the shapes that they take within a word, and Hebrew with points.
+            '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' => {
+                let mut utf8 = [0; 4];
+                out.extend((&*character.encode_utf8(&mut utf8)).nfkc());
+            }
             '\u{f0b7}' => out.push('•'),
             '\u{f0a7}' | '\u{f06e}' => out.push('▪'),
             '\u{f0d8}' => out.push('➢'),

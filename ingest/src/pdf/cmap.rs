@@ -91,6 +91,12 @@ fn section(cmap: &mut CMap, operator: &[u8], tokens: &mut Vec<Token>) {
 }
 
 impl CMap {
+    /// Whether it states the text of more than a few codes. Some producers state only what the
+    /// font program does not tell.
+    pub(super) fn is_broad(&self) -> bool {
+        self.text.len() > 4
+    }
+
     fn insert(&mut self, code: u32, utf16: &[u8]) {
         let text = utf16_text(utf16);
         let readable = text.chars().any(|character| character != '\0' && character != '\u{fffd}');

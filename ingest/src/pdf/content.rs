@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use lopdf::content::{Content, Operation};
 use lopdf::{Dictionary, Document, Object, ObjectId};
 
-use super::fonts::Font;
+use super::fields::{self, FieldValue};
+use super::fonts::{Code, Font};
 use super::geometry::{IDENTITY, Matrix, PageGeometry, apply, matrix_of, multiply};
+use super::lexer::{Lexer, Operand};
 use super::objects::{dictionary, entry, follow, inherited, name, number, numbers};
 use crate::Limits;
 
@@ -23,6 +24,8 @@ pub(super) struct PageGlyphs {
     /// The text of all glyphs; each [`Glyph`] is a range of it.
     pub(super) text: String,
     pub(super) glyphs: Vec<Glyph>,
+    /// The first glyph of form fields and other annotations, which are drawn after the page.
+    pub(super) fields_start: usize,
     /// Codes that no table of the file turns into text.
     pub(super) unreadable: usize,
     /// Pictures drawn, so that a scanned page is told from a blank one.
@@ -70,7 +73,8 @@ pub(super) fn page_glyphs(
     };
     let state = State::new(geometry.to_shown());
     interpreter.run(&content, resources, state.clone(), 0);
-    interpreter.draw_fields(page, resources, &state);
+    interpreter.out.fields_start = interpreter.out.glyphs.len();
+    interpreter.draw_annotations(page, resources, &state);
     Ok(interpreter.out)
 }
 
@@ -115,94 +119,106 @@ impl<'a> Interpreter<'a, '_> {
     fn run(&mut self, content: &[u8], resources: &'a Dictionary, mut state: State, depth: usize) {
         let mut saved: Vec<State> = Vec::new();
         let (mut text, mut line) = (IDENTITY, IDENTITY);
-        for operation in Content::decode_iter(content) {
-            let Ok(Operation { operator, operands }) = operation else {
-                return;
-            };
+        let mut lexer = Lexer::new(content);
+        while let Some(operator) = lexer.next_operator() {
+            let operands = &lexer.operands;
             if self.operations_left == 0 || self.out.glyphs.len() >= MAX_GLYPHS {
                 self.out.cut_short = true;
                 return;
             }
             self.operations_left -= 1;
-            let n = |at: usize| operands.get(at).map_or(0.0, number);
+            let n = |at: usize| operands.get(at).map_or(0.0, Operand::number);
             let matrix = || [n(0), n(1), n(2), n(3), n(4), n(5)];
             let moved = |line: &Matrix, x, y| multiply(&[1.0, 0.0, 0.0, 1.0, x, y], line);
-            match operator.as_str() {
-                "q" if saved.len() < MAX_SAVED_STATES => saved.push(state.clone()),
-                "Q" => state = saved.pop().unwrap_or(state),
-                "cm" => state.to_page = multiply(&matrix(), &state.to_page),
-                "BT" => (text, line) = (IDENTITY, IDENTITY),
-                "Tf" => {
-                    if let Some(Ok(font)) = operands.first().map(Object::as_name) {
+            match operator {
+                b"q" if saved.len() < MAX_SAVED_STATES => saved.push(state.clone()),
+                b"Q" => state = saved.pop().unwrap_or(state),
+                b"cm" => state.to_page = multiply(&matrix(), &state.to_page),
+                b"BT" => (text, line) = (IDENTITY, IDENTITY),
+                b"Tf" => {
+                    if let Some(font) = operands.first().and_then(Operand::name) {
                         state.font = self.font(resources, font);
                     }
                     state.size = n(1);
                 }
-                "Tc" => state.character_spacing = n(0),
-                "Tw" => state.word_spacing = n(0),
-                "Tz" => state.stretch = n(0) / 100.0,
-                "TL" => state.leading = n(0),
-                "Ts" => state.rise = n(0),
-                "Td" | "TD" => {
-                    if operator == "TD" {
+                b"Tc" => state.character_spacing = n(0),
+                b"Tw" => state.word_spacing = n(0),
+                b"Tz" => state.stretch = n(0) / 100.0,
+                b"TL" => state.leading = n(0),
+                b"Ts" => state.rise = n(0),
+                b"Td" | b"TD" => {
+                    if operator == b"TD" {
                         state.leading = -n(1);
                     }
                     line = moved(&line, n(0), n(1));
                     text = line;
                 }
-                "Tm" => (text, line) = (matrix(), matrix()),
-                "T*" | "'" | "\"" => {
+                b"Tm" => (text, line) = (matrix(), matrix()),
+                b"T*" | b"'" | b"\"" => {
                     line = moved(&line, 0.0, -state.leading);
                     text = line;
-                    if operator == "\"" {
+                    if operator == b"\"" {
                         (state.word_spacing, state.character_spacing) = (n(0), n(1));
                     }
                     self.show(&state, &mut text, operands.last());
                 }
-                "Tj" => self.show(&state, &mut text, operands.first()),
-                "TJ" => {
-                    let Some(Ok(pieces)) = operands.first().map(Object::as_array) else {
+                b"Tj" => self.show(&state, &mut text, operands.first()),
+                b"TJ" => {
+                    let Some(Operand::Array(pieces)) = operands.first() else {
                         continue;
                     };
                     for piece in pieces {
-                        if matches!(piece, Object::String(..)) {
+                        if matches!(piece, Operand::String(_)) {
                             self.show(&state, &mut text, Some(piece));
                         } else {
-                            let shift = -number(piece) / 1000.0 * state.size * state.stretch;
+                            let shift = -piece.number() / 1000.0 * state.size * state.stretch;
                             text = moved(&text, shift, 0.0);
                         }
                     }
                 }
-                "Do" => {
-                    if let Some(Ok(name)) = operands.first().map(Object::as_name) {
+                b"Do" => {
+                    if let Some(name) = operands.first().and_then(Operand::name) {
                         self.draw_object(name, resources, &state, depth);
                     }
                 }
-                "BI" => self.out.images += 1,
+                b"BI" => self.out.images += 1,
                 _ => {}
             }
         }
     }
 
-    fn show(&mut self, state: &State, text: &mut Matrix, string: Option<&Object>) {
-        let (Some(Object::String(bytes, _)), Some(font)) = (string, &state.font) else {
+    fn show(&mut self, state: &State, text: &mut Matrix, string: Option<&Operand>) {
+        let (Some(Operand::String(bytes)), Some(font)) = (string, &state.font) else {
             return;
         };
-        for code in bytes.chunks(font.code_bytes) {
-            let is_space = *code == [b' '];
-            let code = code.iter().fold(0, |code, &byte| code << 8 | u32::from(byte));
-            let width = font.width(code) * state.size;
-            self.place(font, code, width, state, text);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let code = font.next_code(rest);
+            let is_space = rest[..code.length] == [b' '];
+            rest = &rest[code.length..];
             let word_spacing = if is_space { state.word_spacing } else { 0.0 };
-            let step = (width + state.character_spacing + word_spacing) * state.stretch;
-            *text = multiply(&[1.0, 0.0, 0.0, 1.0, step, 0.0], text);
+            let spacing = state.character_spacing + word_spacing;
+            let width = font.width(code) * state.size;
+            if font.vertical() {
+                self.place_vertical(font, code, state, text);
+                *text = multiply(&[1.0, 0.0, 0.0, 1.0, 0.0, spacing - state.size], text);
+                continue;
+            }
+            self.place(font, code, [width * state.stretch, 0.0], state, text);
+            *text = multiply(&[1.0, 0.0, 0.0, 1.0, (width + spacing) * state.stretch, 0.0], text);
         }
     }
 
-    fn place(&mut self, font: &Font, code: u32, width: f64, state: &State, text: &Matrix) {
+    /// A glyph of vertical writing hangs from the middle of its top (ISO 32000-1, 9.7.4.3).
+    fn place_vertical(&mut self, font: &Font, code: Code, state: &State, text: &Matrix) {
+        let hung = multiply(&[1.0, 0.0, 0.0, 1.0, 0.0, -0.12 * state.size], text);
+        self.place(font, code, [0.0, -state.size], state, &hung);
+    }
+
+    fn place(&mut self, font: &Font, code: Code, [run, fall]: [f64; 2], state: &State, text: &Matrix) {
         let matrix = multiply(text, &state.to_page);
         let origin = apply(&matrix, 0.0, state.rise);
-        let advance = apply(&matrix, width * state.stretch, state.rise);
+        let advance = apply(&matrix, run, state.rise + fall);
         let top = apply(&matrix, 0.0, state.rise + state.size * font.em);
         let on_page = |[x, y]: [f64; 2]| {
             let [page_width, page_height] = self.shown_size;
@@ -214,7 +230,7 @@ impl<'a> Interpreter<'a, '_> {
         }
         let start = self.out.text.len() as u32;
         if !font.push_text(code, &mut self.out.text) {
-            self.out.unreadable += usize::from(width != 0.0);
+            self.out.unreadable += usize::from(run != 0.0 || fall != 0.0);
             return;
         }
         let end = self.out.text.len() as u32;
@@ -275,9 +291,9 @@ impl<'a> Interpreter<'a, '_> {
         self.run(&content, resources, state, depth + 1);
     }
 
-    /// Draws what was filled into form fields or typed onto the page: the appearance streams of
-    /// widget and free text annotations (ISO 32000-1, 12.5.5).
-    fn draw_fields(&mut self, page: ObjectId, resources: &'a Dictionary, state: &State) {
+    /// Draws what was filled into form fields, typed or stamped onto the page: the appearance
+    /// streams of annotations (ISO 32000-1, 12.5.5), or the values of fields that have none.
+    fn draw_annotations(&mut self, page: ObjectId, resources: &'a Dictionary, state: &State) {
         const HIDDEN_OR_NO_VIEW: i64 = 1 << 1 | 1 << 5;
         let annotations = self
             .document
@@ -288,12 +304,74 @@ impl<'a> Interpreter<'a, '_> {
             let Ok(annotation) = follow(self.document, annotation).as_dict() else {
                 continue;
             };
-            let subtype = name(self.document, annotation, b"Subtype");
             let flags = entry(self.document, annotation, b"F").map_or(0.0, number) as i64;
-            if matches!(subtype, Some(b"Widget" | b"FreeText")) && flags & HIDDEN_OR_NO_VIEW == 0 {
-                self.draw_annotation(annotation, resources, state);
+            if flags & HIDDEN_OR_NO_VIEW != 0 {
+                continue;
+            }
+            match name(self.document, annotation, b"Subtype") {
+                Some(b"Widget") => {
+                    let drawn = self.out.glyphs.len();
+                    if let Some(mark) = fields::mark(self.document, annotation) {
+                        self.draw_value(annotation, &mark, state);
+                    } else {
+                        self.draw_annotation(annotation, resources, state);
+                    }
+                    if self.out.glyphs.len() == drawn
+                        && let Some(value) = fields::value(self.document, annotation)
+                    {
+                        self.draw_value(annotation, &value, state);
+                    }
+                }
+                // Notes are icons and pop-ups are closed until someone opens them.
+                None | Some(b"Popup" | b"Text" | b"Link") => {}
+                Some(_) => {
+                    self.draw_annotation(annotation, resources, state);
+                }
             }
         }
+    }
+
+    /// Shows a field's value in its rectangle, as viewers do that draw it themselves.
+    fn draw_value(&mut self, annotation: &Dictionary, value: &FieldValue, state: &State) {
+        const MEAN_WIDTH: f64 = 0.5;
+        let Some([x0, y0, x1, y1]) = numbers::<4>(self.document, annotation, b"Rect") else { return };
+        let (left, bottom, height) = (x0.min(x1), y0.min(y1), (y1 - y0).abs());
+        let mark;
+        let (lines, stated, multiline) = match value {
+            FieldValue::Mark(sign) => {
+                mark = [(*sign).to_owned()];
+                (mark.as_slice(), height, false)
+            }
+            FieldValue::Text { lines, size, multiline } => (lines.as_slice(), *size, *multiline),
+        };
+        let size = if stated > 0.0 { stated.min(height.max(4.0)) } else { (0.7 * height).clamp(4.0, 12.0) };
+        let mut y = if multiline { bottom + height - size } else { bottom + 0.5 * height - 0.28 * size };
+        for line in lines {
+            let mut x = left + 2.0;
+            for character in line.chars() {
+                let width = MEAN_WIDTH * size;
+                self.place_character(character, [x, y], width, size, &state.to_page);
+                x += width;
+            }
+            y -= 1.15 * size;
+        }
+    }
+
+    fn place_character(&mut self, character: char, [x, y]: [f64; 2], width: f64, size: f64, to_page: &Matrix) {
+        if self.out.glyphs.len() >= MAX_GLYPHS {
+            return;
+        }
+        let start = self.out.text.len() as u32;
+        self.out.text.push(character);
+        let origin = apply(to_page, x, y);
+        let top = apply(to_page, x, y + size);
+        self.out.glyphs.push(Glyph {
+            start,
+            end: self.out.text.len() as u32,
+            origin: origin.map(|value| value as f32),
+            advance: apply(to_page, x + width, y).map(|value| value as f32),
+            up: [(top[0] - origin[0]) as f32, (top[1] - origin[1]) as f32],
+        });
     }
 
     fn draw_annotation(&mut self, annotation: &'a Dictionary, resources: &'a Dictionary, state: &State) -> Option<()> {

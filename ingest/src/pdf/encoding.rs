@@ -1,9 +1,10 @@
 //! What the codes of a simple font mean: base encodings, differences and glyph names
-//! (ISO 32000-1, annex D; names after the Adobe Glyph List, from lopdf's tables).
+//! (ISO 32000-1, annex D).
 
 use lopdf::{Dictionary, Document, Encoding, Object, dictionary};
 
-use super::objects::{entry, follow, name};
+use super::objects::{dictionary as dictionary_of, entry, follow, name};
+use super::program::{Program, name_text};
 
 /// The text of each code; none where the encoding says nothing.
 pub(super) type CodeTable = Vec<Option<Box<str>>>;
@@ -22,80 +23,72 @@ pub(super) fn simple_table(document: &Document, font: &Dictionary, base_font: &[
         Some(Object::Name(name)) => Some(name.as_slice()),
         _ => dictionary.and_then(|dictionary| name(document, dictionary, b"BaseEncoding")),
     };
+    let program = || {
+        dictionary_of(document, font, b"FontDescriptor").and_then(|descriptor| Program::embedded(document, descriptor))
+    };
+    let mut embedded = None;
     let mut table = match base_name {
         Some(base) => named_table(document, base),
         None if base_font.ends_with(b"Symbol") => symbol_table(),
         None if base_font.ends_with(b"ZapfDingbats") => dingbats_table(),
-        None => built_in_table(document, font).unwrap_or_else(|| named_table(document, b"StandardEncoding")),
+        None => {
+            embedded = program();
+            let built_in = embedded.as_ref().and_then(built_in_table);
+            built_in.unwrap_or_else(|| named_table(document, b"StandardEncoding"))
+        }
     };
     if let Some(differences) = dictionary
         .and_then(|dictionary| entry(document, dictionary, b"Differences"))
         .and_then(|object| object.as_array().ok())
     {
-        apply_differences(document, differences, &mut table);
+        apply_differences(document, differences, &mut table, || embedded.take().or_else(program));
     }
     table
 }
 
-fn apply_differences(document: &Document, differences: &[Object], table: &mut CodeTable) {
+/// Sets the codes that a font names apart. A name of no meaning (`g23`) may still be that of a
+/// glyph whose text the font program knows.
+fn apply_differences(
+    document: &Document,
+    differences: &[Object],
+    table: &mut CodeTable,
+    program: impl FnOnce() -> Option<Program>,
+) {
     let mut code = 0_usize;
+    let mut meaningless = Vec::new();
     for object in differences {
         match follow(document, object) {
             Object::Integer(first) => code = usize::try_from(*first).unwrap_or(usize::MAX),
             Object::Name(glyph) => {
                 if let Some(slot) = table.get_mut(code) {
-                    *slot = glyph_text(document, glyph);
+                    let glyph = std::str::from_utf8(glyph).unwrap_or_default();
+                    *slot = name_text(glyph);
+                    if slot.is_none() && glyph != ".notdef" {
+                        meaningless.push((code, glyph));
+                    }
                 }
                 code = code.saturating_add(1);
             }
             _ => {}
         }
     }
-}
-
-/// The text that a glyph name stands for: `a`, `f_i`, `A.swash`, `uni00410042`, `u1F600`.
-pub(super) fn glyph_text(document: &Document, glyph: &[u8]) -> Option<Box<str>> {
-    let glyph = glyph.split(|&byte| byte == b'.').next()?;
-    let mut text = String::new();
-    for component in glyph.split(|&byte| byte == b'_') {
-        text.push_str(&component_text(document, component)?);
-    }
-    (!text.is_empty()).then(|| text.into())
-}
-
-fn component_text(document: &Document, component: &[u8]) -> Option<String> {
-    if let Some(character) = listed_glyph(document, component) {
-        return Some(character.into());
-    }
-    let component = std::str::from_utf8(component).ok()?;
-    let units: Vec<&str> = match (component.strip_prefix("uni"), component.strip_prefix('u')) {
-        (Some(hex), _) if hex.is_ascii() && hex.len() >= 4 && hex.len().is_multiple_of(4) => {
-            (0..hex.len()).step_by(4).map(|at| &hex[at..at + 4]).collect()
+    if let Some(program) = (!meaningless.is_empty()).then(program).flatten() {
+        for (code, glyph) in meaningless {
+            table[code] = program.name_text(glyph).map(Into::into);
         }
-        (_, Some(hex)) if (4..=6).contains(&hex.len()) => vec![hex],
-        _ => return None,
-    };
-    units.into_iter().map(|hex| u32::from_str_radix(hex, 16).ok().and_then(char::from_u32)).collect()
+    }
 }
 
-/// Looks a name up in lopdf's glyph list, which it shows only through a font's differences.
-fn listed_glyph(document: &Document, glyph: &[u8]) -> Option<char> {
-    if glyph.is_empty() {
-        return None;
+/// The table of a font program's own encoding. A code whose glyph it does not name keeps its
+/// standard meaning, as subset fonts without names usually intend.
+fn built_in_table(program: &Program) -> Option<CodeTable> {
+    let mut table: CodeTable = vec![None; 256];
+    let mut found = false;
+    for (code, slot) in (0..).zip(&mut table) {
+        *slot = program.code_text(code).map(Into::into);
+        found |= slot.is_some();
     }
-    let font = dictionary! {
-        "Type" => "Font",
-        "Encoding" => dictionary! {
-            "Differences" => vec![Object::Integer(0), Object::Name(glyph.to_vec())],
-        },
-    };
-    match font.get_font_encoding(document) {
-        Ok(Encoding::Differences(differences)) => {
-            let unit = differences.map.get(&0)?.utf16_code_unit();
-            char::from_u32(unit.into()).filter(|&character| character != '\0')
-        }
-        _ => None,
-    }
+    found.then_some(table)
 }
 
 fn named_table(document: &Document, encoding: &[u8]) -> CodeTable {
@@ -118,42 +111,6 @@ fn named_table(document: &Document, encoding: &[u8]) -> CodeTable {
         table[0xad] = Some("-".into());
     }
     table
-}
-
-/// The encoding that an embedded Type 1 program states in its clear text (`dup 65 /A put`).
-fn built_in_table(document: &Document, font: &Dictionary) -> Option<CodeTable> {
-    const MAX_PROGRAM_BYTES: usize = 16 << 20;
-    let descriptor = super::objects::dictionary(document, font, b"FontDescriptor")?;
-    let Object::Stream(program) = entry(document, descriptor, b"FontFile")? else {
-        return None;
-    };
-    let program = program.get_plain_content_with_limit(MAX_PROGRAM_BYTES).ok()?;
-    let clear_end = find(&program, b"eexec").unwrap_or(program.len());
-    let clear = &program[..clear_end];
-    let encoding = &clear[find(clear, b"/Encoding")?..];
-    let mut table: CodeTable = vec![None; 256];
-    let mut found = false;
-    let mut tokens = encoding.split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
-    while let Some(token) = tokens.next() {
-        match token {
-            b"dup" => {
-                let code = std::str::from_utf8(tokens.next()?).ok();
-                let slot = code.and_then(|code| code.parse::<usize>().ok()).and_then(|code| table.get_mut(code));
-                let glyph = tokens.next()?.strip_prefix(b"/");
-                if let (Some(slot), Some(glyph)) = (slot, glyph) {
-                    *slot = glyph_text(document, glyph);
-                    found = true;
-                }
-            }
-            b"def" => break,
-            _ => {}
-        }
-    }
-    found.then_some(table)
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 fn symbol_table() -> CodeTable {
@@ -202,7 +159,7 @@ mod tests {
     use super::*;
 
     fn check(glyph: &str, text: Option<&str>) {
-        let found = glyph_text(&Document::new(), glyph.as_bytes());
+        let found = name_text(glyph);
         assert_eq!(found.as_deref(), text, "{glyph}");
     }
 

@@ -5,61 +5,85 @@ use std::collections::HashMap;
 use lopdf::{Dictionary, Document, Object};
 
 use super::cmap::{self, CMap};
+use super::composite::Composite;
 use super::encoding::{CodeTable, simple_table};
-use super::objects::{as_dictionary, dictionary, entry, follow, name, number, numbers};
+use super::objects::{dictionary, entry, follow, name, number, numbers};
 use crate::clean::push_clean;
 
 const MAX_CMAP_BYTES: usize = 16 << 20;
-const MAX_WIDTH_RANGE: u32 = 0xffff;
 
 /// One font, ready to decode shown strings.
 pub(super) struct Font {
-    /// Bytes of a character code: 1, or 2 for composite fonts.
-    pub(super) code_bytes: usize,
     /// Height of an em in units of the font size; 1 but for Type 3 fonts.
     pub(super) em: f64,
     codes: Codes,
-    widths: HashMap<u32, f64>,
-    default_width: f64,
     /// Glyph space to text space (0.001 but for Type 3 fonts).
     scale: f64,
 }
 
 enum Codes {
-    Simple(CodeTable),
-    Composite(HashMap<u32, Box<str>>),
-    /// Codes are UTF-16 units themselves (`UniJIS-UTF16-H` and its kin).
-    Utf16,
+    Simple { table: CodeTable, widths: HashMap<u32, f64>, default_width: f64 },
+    Composite(Box<Composite>),
+}
+
+/// A character code, and how many bytes it had.
+#[derive(Clone, Copy)]
+pub(super) struct Code {
+    pub(super) value: u32,
+    pub(super) length: usize,
 }
 
 impl Font {
     pub(super) fn load(document: &Document, font: &Dictionary) -> Self {
         match name(document, font, b"Subtype") {
-            Some(b"Type0") => Self::load_composite(document, font),
+            Some(b"Type0") => {
+                let stated = to_unicode(document, font).unwrap_or_default();
+                let codes = Codes::Composite(Box::new(Composite::load(document, font, stated)));
+                Self { em: 1.0, codes, scale: 0.001 }
+            }
             subtype => Self::load_simple(document, font, subtype == Some(b"Type3")),
         }
     }
 
-    /// Appends what a code stands for; false when the font does not tell.
-    pub(super) fn push_text(&self, code: u32, out: &mut String) -> bool {
-        let mut utf8 = [0; 4];
-        let text = match &self.codes {
-            Codes::Simple(table) => table.get(code as usize).and_then(Option::as_deref),
-            Codes::Composite(table) => table.get(&code).map(|text| &**text),
-            Codes::Utf16 => char::from_u32(code).map(|found| &*found.encode_utf8(&mut utf8)),
-        };
-        match text {
-            // A soft hyphen that is drawn is seen, so it is a hyphen.
-            Some("\u{ad}") => out.push('-'),
-            Some(text) => push_clean(out, text),
-            None => return false,
+    /// The first code of a string that is not empty.
+    pub(super) fn next_code(&self, bytes: &[u8]) -> Code {
+        match &self.codes {
+            Codes::Simple { .. } => Code { value: u32::from(bytes[0]), length: 1 },
+            Codes::Composite(composite) => {
+                let (value, length) = composite.next_code(bytes);
+                Code { value, length }
+            }
         }
-        true
+    }
+
+    /// Appends what a code stands for; false when the font does not tell.
+    pub(super) fn push_text(&self, code: Code, out: &mut String) -> bool {
+        let mut push = |text: &str| match text {
+            // A soft hyphen that is drawn is seen, so it is a hyphen.
+            "\u{ad}" => out.push('-'),
+            text => push_clean(out, text),
+        };
+        match &self.codes {
+            Codes::Composite(composite) => composite.push_text(code.value, code.length, push),
+            Codes::Simple { table, .. } => {
+                let text = table.get(code.value as usize).and_then(Option::as_deref);
+                text.map(&mut push).is_some()
+            }
+        }
     }
 
     /// The advance of a code, in text space at size 1.
-    pub(super) fn width(&self, code: u32) -> f64 {
-        self.widths.get(&code).unwrap_or(&self.default_width) * self.scale
+    pub(super) fn width(&self, code: Code) -> f64 {
+        self.scale
+            * match &self.codes {
+                Codes::Simple { widths, default_width, .. } => *widths.get(&code.value).unwrap_or(default_width),
+                Codes::Composite(composite) => composite.width(code.value, code.length),
+            }
+    }
+
+    /// Whether it writes from top to bottom.
+    pub(super) fn vertical(&self) -> bool {
+        matches!(&self.codes, Codes::Composite(composite) if composite.vertical)
     }
 
     fn load_simple(document: &Document, font: &Dictionary, type3: bool) -> Self {
@@ -91,34 +115,7 @@ impl Font {
         } else if widths.is_empty() {
             default_width = standard_widths(base_font, &mut widths);
         }
-        Self { code_bytes: 1, em, codes: Codes::Simple(table), widths, default_width, scale }
-    }
-
-    fn load_composite(document: &Document, font: &Dictionary) -> Self {
-        let encoding = name(document, font, b"Encoding").unwrap_or_default();
-        let cmap = to_unicode(document, font).unwrap_or_default();
-        let identity = encoding.starts_with(b"Identity");
-        let code_bytes = if cmap.code_bytes == 1 && !identity { 1 } else { 2 };
-        let is_utf16 = |part: &[u8]| encoding.windows(part.len()).any(|window| window == part);
-        let codes = if cmap.text.is_empty() && (is_utf16(b"UCS2") || is_utf16(b"UTF16")) {
-            Codes::Utf16
-        } else {
-            Codes::Composite(cmap.text)
-        };
-        let descendant = entry(document, font, b"DescendantFonts")
-            .and_then(|object| object.as_array().ok()?.first())
-            .and_then(|object| as_dictionary(follow(document, object)));
-        let mut widths = HashMap::new();
-        let mut default_width = 1000.0;
-        if let Some(descendant) = descendant {
-            if let Some(width) = entry(document, descendant, b"DW") {
-                default_width = number(width);
-            }
-            if let Some(Ok(list)) = entry(document, descendant, b"W").map(Object::as_array) {
-                composite_widths(document, list, &mut widths);
-            }
-        }
-        Self { code_bytes, em: 1.0, codes, widths, default_width, scale: 0.001 }
+        Self { em, codes: Codes::Simple { table, widths, default_width }, scale }
     }
 }
 
@@ -128,25 +125,6 @@ fn to_unicode(document: &Document, font: &Dictionary) -> Option<CMap> {
     };
     let bytes = stream.get_plain_content_with_limit(MAX_CMAP_BYTES).ok()?;
     Some(cmap::parse(&bytes)).filter(|cmap| !cmap.text.is_empty())
-}
-
-/// The `W` array (ISO 32000-1, 9.7.4.3): `c [w1 w2 …]` or `first last w`.
-fn composite_widths(document: &Document, list: &[Object], widths: &mut HashMap<u32, f64>) {
-    let mut items = list.iter().map(|item| follow(document, item));
-    while let (Some(first), Some(next)) = (items.next(), items.next()) {
-        let first = number(first) as u32;
-        if let Object::Array(run) = next {
-            for (code, width) in (first..).zip(run).take(MAX_WIDTH_RANGE as usize) {
-                widths.insert(code, number(follow(document, width)));
-            }
-        } else {
-            let Some(width) = items.next() else { return };
-            let end = (number(next) as u32).min(MAX_WIDTH_RANGE);
-            for code in first..=end {
-                widths.insert(code, number(width));
-            }
-        }
-    }
 }
 
 /// A Type 3 font may draw in any unit: its box says how tall its glyphs are.

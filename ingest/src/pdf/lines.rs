@@ -1,7 +1,9 @@
 //! Glyphs to words to lines, by the gaps between them. Drawing order is kept, since it is nearly
 //! always reading order; a page drawn in disorder is sorted from top to bottom.
 
+use super::bidi::{has_right_to_left, is_right_to_left, sort_as_seen, to_reading_order};
 use super::content::{Glyph, PageGlyphs};
+use super::fields;
 
 /// A gap of this part of the font size ends a word (spaces are often not drawn at all).
 const WORD_GAP: f32 = 0.16;
@@ -45,6 +47,16 @@ impl Line {
         self.bbox[2] - self.bbox[0]
     }
 
+    /// Takes the words of another line in, which stands in a gap of this one or at its end.
+    pub(super) fn insert(&mut self, other: Self) {
+        let at = self.words.iter().position(|word| word.bbox[0] >= other.bbox[0]).unwrap_or(self.words.len());
+        self.bbox = around(self.bbox, other.bbox);
+        if let Some(next) = self.words.get_mut(at) {
+            next.after_gap = false;
+        }
+        self.words.splice(at..at, other.words);
+    }
+
     /// How much of the narrower line's width both cover.
     pub(super) fn overlap(&self, other: &Self) -> f32 {
         let covered = self.bbox[2].min(other.bbox[2]) - self.bbox[0].max(other.bbox[0]);
@@ -55,8 +67,16 @@ impl Line {
 /// The lines of a page in reading order.
 pub(super) fn page_lines(page: &PageGlyphs) -> Vec<Line> {
     let mut builder = Builder::default();
-    for (at, glyph) in page.glyphs.iter().enumerate() {
-        let recent = &page.glyphs[at.saturating_sub(DUPLICATE_REACH)..at];
+    let turns = has_right_to_left(&page.text);
+    let seen = if turns { sort_as_seen(page) } else { Vec::new() };
+    let glyphs = if turns { &seen } else { &page.glyphs };
+    let mut printed = None;
+    for (at, glyph) in glyphs.iter().enumerate() {
+        if at == page.fields_start {
+            builder.end_line();
+            printed = Some(std::mem::take(&mut builder.lines));
+        }
+        let recent = &glyphs[at.saturating_sub(DUPLICATE_REACH)..at];
         let text = text_of(page, glyph);
         if text != " " && recent.iter().any(|other| is_same_place(page, other, glyph)) {
             continue;
@@ -64,9 +84,16 @@ pub(super) fn page_lines(page: &PageGlyphs) -> Vec<Line> {
         builder.push(glyph, text);
     }
     builder.end_line();
-    let mut lines = builder.lines;
+    let (mut lines, fields) = match printed {
+        Some(printed) => (printed, builder.lines),
+        None => (builder.lines, Vec::new()),
+    };
     if is_disordered(&lines) {
         lines = sort_top_down(lines);
+    }
+    fields::place(&mut lines, fields);
+    if turns {
+        lines.iter_mut().for_each(to_reading_order);
     }
     lines
 }
@@ -168,6 +195,14 @@ impl Builder {
             if part.is_empty() {
                 continue;
             }
+            // A ligature is stored as read; its letters wait to be turned with the others.
+            let as_seen: String;
+            let part = if part.len() > 2 && part.contains(is_right_to_left) {
+                as_seen = part.chars().rev().collect();
+                &as_seen
+            } else {
+                part
+            };
             if let Some(word) = &mut self.word {
                 word.text.push_str(part);
                 word.bbox = around(word.bbox, bbox);

@@ -1,16 +1,21 @@
 //! The text layer of PDF files: words with their places, page by page. Our own, on lopdf's objects,
 //! since lopdf's text extraction splits words and misses forms. Only this folder names lopdf.
 
+mod bidi;
 mod cmap;
+mod composite;
 mod content;
 mod encoding;
+mod fields;
 mod flow;
 mod fonts;
 mod geometry;
 mod labels;
+mod lexer;
 mod lines;
 mod objects;
 mod page_text;
+mod program;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -73,3 +73,15 @@ pub(super) fn text_string(object: &Object) -> Option<String> {
     let line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     (!line.is_empty()).then_some(line)
 }
+
+/// A text string as its lines, tidy; none when there is nothing in them.
+pub(super) fn text_lines(object: &Object) -> Option<Vec<String>> {
+    let raw = lopdf::decode_text_string(object).ok()?;
+    let tidy = |line: &str| {
+        let mut clean = String::new();
+        crate::clean::push_clean(&mut clean, line);
+        clean.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let lines: Vec<String> = raw.split(['\n', '\r']).map(tidy).filter(|line| !line.is_empty()).collect();
+    (!lines.is_empty()).then_some(lines)
+}
