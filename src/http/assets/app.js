@@ -1,28 +1,31 @@
 // The page: a question in, the answer as it is written, its sources and the passages it rests on.
-// Nothing of a question is kept: not in the address, not in storage, only on the screen.
+// Nothing of a question is kept: not in the address, not in storage, only on the screen and in this tab's memory.
 
-import { $, Problem, count, events, get, h, lost, notice, pagesOf, post, seconds } from './kit.js';
-import { initFiles, openFiles, showCollections, showReport, soon } from './files.js';
-import { openPage } from './reader.js';
+import { $, Problem, count, events, get, h, lost, notice, post, seconds } from './kit.js';
+import { bare, blocks, numbered, plain, sourcesOf } from './answer.js';
+import { initFiles, openFiles, showCollections, showReport } from './files.js';
+import { inWords, initNarrow, narrowTo, narrowing, showPlaces, widen } from './narrow.js';
+import { bestOf, passagesOf } from './passages.js';
 
 const box = $('question');
-const only = new Set();
+const turns = [];
 let asking = null;
 let shown = null;
 let countdown = 0;
 
 // ---- asking
 
-async function ask(question) {
+/** Asks, with the conversation so far; `instead` of the question that is shown, which then leaves no trace. */
+async function ask(question, { instead = false } = {}) {
   stop();
-  const mine = { question, text: '', passages: [], started: performance.now(), leave: new AbortController() };
+  if (shown && !instead) putAway(shown);
+  const mine = {
+    question, text: '', passages: [], more: [], narrowed: narrowing(), conversation: conversation(), started: performance.now(), leave: new AbortController(),
+  };
   asking = mine;
   begin(mine);
   try {
-    const body = { question, stream: true };
-    if ($('collection').value) body.collections = [$('collection').value];
-    if (only.size) body.documents = [...only];
-    for await (const { event, data } of events(await post('/api/v1/ask', body, mine.leave.signal))) {
+    for await (const { event, data } of events(await post('/api/v1/ask', { ...requestOf(mine), stream: true }, mine.leave.signal))) {
       if (event === 'queued') say(data.place > 0 ? `In line, ${count(data.place, 'question')} before yours` : 'Yours is next');
       else if (event === 'passages') found(mine, data);
       else if (event === 'piece') piece(mine, data.text);
@@ -41,6 +44,8 @@ async function ask(question) {
   }
 }
 
+const requestOf = ({ question, narrowed, conversation: before }) => ({ question, ...narrowed, conversation: before, explain: true });
+
 function stop() {
   asking?.leave.abort();
 }
@@ -50,7 +55,7 @@ function begin(mine) {
   document.body.classList.add('has-result');
   $('go').textContent = 'Stop';
   box.value = '';
-  box.placeholder = 'Ask another question';
+  box.placeholder = 'Ask a follow-up, or something else';
   grow();
   $('start').replaceChildren();
   $('result').hidden = false;
@@ -58,8 +63,9 @@ function begin(mine) {
   shown = mine;
   $('asked').textContent = mine.question.length > 400 ? `${mine.question.slice(0, 400)}…` : mine.question;
   $('asked').classList.toggle('long', mine.question.length > 160);
-  for (const id of ['notice', 'answer', 'spoken', 'sources-list', 'passages-list']) $(id).replaceChildren();
-  for (const id of ['answer-foot', 'sources', 'passages']) $(id).hidden = true;
+  for (const id of ['notice', 'understood', 'answer', 'spoken', 'sources-list', 'passages-list']) $(id).replaceChildren();
+  for (const id of ['answer-foot', 'sources', 'passages', 'passages-more']) $(id).hidden = true;
+  $('talk').hidden = false;
   $('answer').setAttribute('aria-busy', 'true');
   mine.ticking = setInterval(() => tick(mine), 1000);
   mine.doing = 'Looking through your files';
@@ -81,14 +87,18 @@ function say(text) {
   if (asking) asking.doing = text;
 }
 
-function found(mine, { passages, took_ms: took }) {
-  mine.passages = passages;
-  mine.retrieved = took;
+function found(mine, { passages, understood, next_offset: next, took_ms: took }) {
+  Object.assign(mine, { passages, understood, next, retrieved: took });
+  if (understood) {
+    $('understood').textContent = `Understood as: ${understood}`;
+    $('spoken').append(h('p', {}, `Understood as: ${understood}`));
+  }
   if (passages.length) {
     mine.doing = `Reading ${count(passages.length, 'passage')}`;
     tick(mine);
   }
-  showPassages(mine, 'Passages', took === undefined ? '' : `found in ${seconds(took)}`);
+  showPassages(mine);
+  namePassages(mine, 'Passages');
 }
 
 function piece(mine, text) {
@@ -113,7 +123,12 @@ function piece(mine, text) {
 
 function done(mine, { answer, refused, citations, passages, model }) {
   mine.done = numbered(answer, citations ?? []);
-  if (passages?.length) mine.passages = passages;
+  mine.refused = Boolean(refused);
+  // The passages came before the answer; drawn again, they would lose what was opened in them.
+  if (!mine.passages.length && passages?.length) {
+    mine.passages = passages;
+    showPassages(mine);
+  }
   const byNumber = new Map(mine.done.citations.map((citation) => [citation.n, citation]));
   say('');
   $('result').classList.toggle('refused', Boolean(refused));
@@ -122,8 +137,10 @@ function done(mine, { answer, refused, citations, passages, model }) {
     $('answer').append(h('p', { class: 'unsure' }, 'No sentence of this answer could be tied to a passage. Read the passages below before you rely on it.'));
   }
   $('spoken').append(h('p', {}, `${mine.unspoken ?? ''} ${refused ? answer : `End of the answer, ${count(byNumber.size, 'source')}.`}`));
-  showSources(mine);
-  showPassages(mine, refused ? 'Closest passages' : 'Passages', mine.retrieved === undefined ? '' : `found in ${seconds(mine.retrieved)}`);
+  $('sources').hidden = !byNumber.size;
+  $('sources-list').replaceChildren(...sourcesOf(mine));
+  namePassages(mine, refused ? 'Closest passages' : 'Passages');
+  if (refused) offerMore(mine);
   const total = performance.now() - mine.started;
   $('times').textContent = [
     mine.first === undefined ? '' : `First words after ${seconds(mine.first)}`, `${mine.first === undefined ? 'C' : 'c'}omplete after ${seconds(total)}`, model,
@@ -138,7 +155,7 @@ function failed(mine, problem) {
   say('');
   const known = problem instanceof Problem ? problem : lost();
   const again = h('button', { type: 'button', class: 'button', onclick: () => ask(mine.question) }, 'Ask again');
-  $('notice').replaceChildren(notice(known, again));
+  $('notice').replaceChildren(notice(known, again, ...(inWords(mine.narrowed) && /^(unknown_|bad_dates)/.test(known.code) ? [everywhere(mine)] : [])));
   giveBack(mine.question);
   if (!known.retry_s) return;
   let left = known.retry_s;
@@ -161,111 +178,54 @@ function giveBack(question) {
 
 // ---- showing
 
-/**
- * Numbers the sources of an answer from 1 as they appear. The API marks passages: `[2]` may stand
- * twice with two quotes, one citation a mark and in their order. A mark becomes U+E000 n U+E001,
- * so that brackets out of a document stay what they are.
- */
-function numbered(answer, citations) {
-  const known = [...answer.matchAll(/\[(\d+)\]/g)].map(([, n]) => Number(n)).filter((n) => citations.some((citation) => citation.n === n));
-  const inOrder = known.length === citations.length && known.every((n, at) => n === citations[at].n);
-  const sources = [];
-  let at = 0;
-  const text = answer.replace(/\[(\d+)\]/g, (bracket, digits) => {
-    const citation = inOrder && citations[at]?.n === Number(digits) ? citations[at++] : citations.find(({ n }) => n === Number(digits));
-    if (!citation) return bracket;
-    let source = sources.find(({ document: id, page, quote }) => id === citation.document && page === citation.page && quote === citation.quote);
-    if (!source) sources.push(source = { ...citation, n: sources.length + 1, passage: citation.passage ?? citation.n });
-    return `\ue000${source.n}\ue001`;
-  });
-  return { text, citations: sources };
-}
-
-/** Paragraphs, lists and bold of an answer, with a button for each mark. */
-function blocks(text, citations, passages) {
-  const nodes = [];
-  for (const line of text.trim().split(/\n+/)) {
-    const item = /^\s*(?:[-*•]|\d{1,2}[.)])\s+(.*)/.exec(line);
-    const kind = item && (/^\s*\d/.test(line) ? 'OL' : 'UL');
-    const content = inline((item ? item[1] : line.replace(/^#+\s*/, '')), citations, passages);
-    if (!item) nodes.push(h('p', {}, content));
-    else if (nodes.at(-1)?.nodeName === kind) nodes.at(-1).append(h('li', {}, content));
-    else nodes.push(h(kind, {}, h('li', {}, content)));
-  }
-  return nodes;
-}
-
-function inline(text, citations, passages) {
-  const nodes = [];
-  for (const part of text.split(/(\*\*[^*]+\*\*|\s*\ue000\d+\ue001)/)) {
-    const citation = citations.get(Number(/^\s*\ue000(\d+)\ue001$/.exec(part)?.[1]));
-    if (citation) {
-      // A mark stays on the line of the word before it.
-      const before = typeof nodes.at(-1) === 'string' ? nodes.pop() : '';
-      const word = /\S{0,24}$/.exec(before)[0];
-      nodes.push(before.slice(0, before.length - word.length), h('span', { class: 'keep' }, word, mark(citation, passages)));
-    } else if (part) {
-      nodes.push(/^\*\*.+\*\*$/.test(part) ? h('strong', {}, part.slice(2, -2)) : part);
-    }
-  }
-  return nodes;
-}
-
-function mark(citation, passages) {
-  const { n, file, page } = citation;
-  return h('button', {
-    type: 'button', class: 'cite', title: `${file}, page ${page}`,
-    'aria-label': `Source ${n}: ${file}, page ${page}`, 'aria-haspopup': 'dialog', onclick: () => openCitation(citation, passages),
-  }, String(n));
-}
-
-function openCitation(citation, passages) {
-  openPage({ ...citation, passage: passages.find(({ n }) => n === citation.passage)?.text });
-}
-
-function showSources({ done: { citations }, passages }) {
-  $('sources').hidden = !citations.length;
-  $('sources-list').replaceChildren(...citations.map((citation) => h('li', {},
-    h('button', { type: 'button', class: 'source', 'aria-haspopup': 'dialog', onclick: () => openCitation(citation, passages) },
-      h('span', { class: 'source-n', 'aria-hidden': 'true' }, String(citation.n)),
-      h('span', { class: 'source-where' }, h('b', {}, citation.file), ` page ${citation.page}`),
-      h('q', { class: 'source-quote' }, citation.quote.replace(/\s+/g, ' ').trim())))));
-}
-
-function showPassages({ passages, question }, title, note) {
+function showPassages({ passages, question, next }) {
   $('passages').hidden = !passages.length;
-  $('passages-title').replaceChildren(title, note ? h('span', { class: 'note' }, note) : '');
-  const best = Math.max(...passages.map(({ score }) => score), Number.EPSILON);
-  const words = [...new Set(question.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? [])];
-  $('passages-list').replaceChildren(...passages.map((passage, index) => {
-    const { n, document: id, file, page_start: page, text, score } = passage;
-    const bar = h('span', { class: 'score', 'aria-hidden': 'true', title: `Closeness ${score.toFixed(3)}` }, h('span'));
-    bar.firstChild.style.width = `${Math.max(4, Math.round((score / best) * 100))}%`;
-    return h('li', {}, h('button', {
-      type: 'button', class: 'passage', 'aria-haspopup': 'dialog', 'aria-label': `Passage ${n ?? index + 1}: ${file}, ${pagesOf(passage)}`,
-      'aria-describedby': `snippet-${index}`, onclick: () => openPage({ document: id, file, page, passage: text }),
-    }, h('span', { class: 'passage-where' }, h('b', {}, file), ` ${pagesOf(passage)}`, bar),
-    h('span', { class: 'snippet', id: `snippet-${index}` }, snippet(text, words))));
-  }));
+  $('passages-list').replaceChildren(...passagesOf(passages, { question, best: bestOf(passages) }));
+  $('passages-more').hidden = next === undefined;
 }
 
-/** The part of a passage that holds most of the question's words, with those words in bold. */
-function snippet(text, words) {
-  const sentences = text.replace(/\s+/g, ' ').trim().split(/(?<=[.;:!?]) /);
-  const held = (sentence) => words.filter((word) => sentence.toLowerCase().includes(word)).length;
-  let best = 0;
-  sentences.forEach((sentence, index) => { if (held(sentence) > held(sentences[best])) best = index; });
-  // A match near the end keeps the sentences before it: three short lines would look cut off.
-  while (best > 0 && sentences.slice(best).join(' ').length < 180) best -= 1;
-  const shown = (best ? '… ' : '') + sentences.slice(best).join(' ').slice(0, 600);
-  return shown.split(/([\p{L}\d]+)/u).map((part) => (words.some((word) => part.toLowerCase().startsWith(word)) ? h('b', {}, part) : part));
+function namePassages({ retrieved }, title) {
+  $('passages-title').replaceChildren(title, retrieved === undefined ? '' : h('span', { class: 'note' }, `found in ${seconds(retrieved)}`));
 }
 
-/** The answer with its sources as plain text, for a letter or a file note. */
-function plain({ question, done: { text, citations } }) {
-  const sources = citations.map(({ n, file, page, quote }) => `[${n}] ${file}, page ${page}: “${quote.replace(/\s+/g, ' ').trim()}”`);
-  return [question, '', text.trim().replace(/\ue000(\d+)\ue001/g, '[$1]'), ...(sources.length ? ['', 'Sources', ...sources] : [])].join('\n');
+/** The passages after those that are shown. */
+async function more(mine) {
+  const button = $('passages-more');
+  button.disabled = true;
+  try {
+    const { passages, next_offset: next } = await (await post('/api/v1/search', { ...requestOf(mine), offset: mine.next })).json();
+    if (shown !== mine) return;
+    const items = passagesOf(passages, { question: mine.question, best: bestOf(mine.passages), from: mine.passages.length + mine.more.length });
+    mine.more.push(...passages);
+    mine.next = next;
+    $('passages-list').append(...items);
+    button.hidden = next === undefined;
+    items[0]?.querySelector('button').focus();
+  } catch (problem) {
+    if (shown === mine) $('passages-list').append(h('li', {}, notice(problem)));
+  } finally {
+    button.disabled = false;
+  }
 }
+
+/** An answer that is not there may be outside of where was looked: says so, and offers to look everywhere. */
+function offerMore(mine) {
+  const where = inWords(mine.narrowed);
+  if (!where) return;
+  const what = mine.passages.length ? 'Only a part of your files was looked at' : 'No file fits where you asked';
+  const told = notice({ message: what, hint: `You asked only ${where}` }, everywhere(mine));
+  told.classList.add('calm');
+  $('notice').replaceChildren(told);
+}
+
+const everywhere = (mine) => h('button', {
+  type: 'button', class: 'button',
+  onclick: () => {
+    widen();
+    box.value = '';
+    ask(mine.question, { instead: true });
+  },
+}, 'Ask in all files');
 
 async function copy() {
   const text = plain(shown);
@@ -284,77 +244,50 @@ async function copy() {
   setTimeout(() => { $('copy').textContent = 'Copy with sources'; }, 2000);
 }
 
-// ---- where to ask
+// ---- the conversation
 
-function narrowTo(file) {
-  only.add(file);
-  showChips();
+// What the service looks back at; it keeps no conversation itself.
+const MOST_TURNS = 6;
+const MOST_ANSWER = 600;
+
+/** What was asked and answered before, for the service to understand a follow-up with. */
+function conversation() {
+  return turns.slice(-MOST_TURNS).map(({ question, done: answer, refused }) => ({ question, answer: answer && !refused ? bare(answer.text).slice(0, MOST_ANSWER) : '' }));
+}
+
+/** Folds a question with its answer away above the next one. One that found nothing is let go. */
+function putAway(mine) {
+  if (shown === mine) shown = null;
+  if (!mine.done && !mine.passages.length) return;
+  turns.push(mine);
+  const { question, understood, done: answer, passages, more: further } = mine;
+  const all = [...passages, ...further];
+  const citations = answer?.citations ?? [];
+  $('earlier-list').append(h('li', {}, h('details', { class: 'turn' }, h('summary', {}, question),
+    h('div', { class: 'turn-body' },
+      understood ? h('p', { class: 'understood' }, `Understood as: ${understood}`) : null,
+      h('div', { class: 'answer' }, answer ? blocks(answer.text, new Map(citations.map((citation) => [citation.n, citation])), passages)
+        : h('p', { class: 'quiet' }, 'The answer was stopped.')),
+      citations.length ? h('ol', { class: 'sources', 'aria-label': 'Sources' }, sourcesOf(mine)) : null,
+      all.length ? h('details', {}, h('summary', { class: 'quiet' }, count(all.length, 'passage')),
+        h('ol', { class: 'passages' }, passagesOf(all, { question, best: bestOf(all) }))) : null))));
+  $('earlier').hidden = false;
+}
+
+function startAfresh() {
+  stop();
+  clearInterval(countdown);
+  shown = null;
+  turns.length = 0;
+  $('earlier-list').replaceChildren();
+  for (const id of ['earlier', 'result', 'talk']) $(id).hidden = true;
+  document.body.classList.remove('has-result');
+  if ($('reader').open) $('reader').close();
+  box.value = '';
+  box.placeholder = 'Ask in your own words';
+  grow();
   box.focus();
-}
-
-function showChips() {
-  $('chips').replaceChildren(...[...only].map((file) => h('li', { class: 'chip' }, h('span', { title: file }, file),
-    h('button', { type: 'button', 'aria-label': `Do not ask only in ${file}`, onclick: () => { only.delete(file); showChips(); $('narrow-open').focus(); } }, '×'))));
-  $('narrow-open').textContent = only.size ? 'and in…' : 'Ask only in…';
-}
-
-function initNarrow() {
-  const input = $('narrow');
-  const options = $('narrow-list');
-  let active = -1;
-  let turn = 0;
-  const activate = (index) => {
-    active = index;
-    [...options.children].forEach((option, at) => option.setAttribute('aria-selected', at === index));
-    const option = options.children[index];
-    option?.scrollIntoView({ block: 'nearest' });
-    if (option?.id) input.setAttribute('aria-activedescendant', option.id);
-    else input.removeAttribute('aria-activedescendant');
-  };
-  const close = (focus) => {
-    turn += 1;
-    $('narrow-box').hidden = true;
-    $('narrow-open').hidden = false;
-    if (focus) focus.focus();
-  };
-  const pick = (file) => {
-    close();
-    narrowTo(file);
-  };
-  const suggest = async () => {
-    const mine = (turn += 1);
-    const query = new URLSearchParams({ q: input.value.trim(), offset: 0, limit: 20 });
-    if ($('collection').value) query.set('collection', $('collection').value);
-    const { documents } = await get(`/api/v1/documents?${query}`).catch(() => ({ documents: [] }));
-    if (mine !== turn) return;
-    const files = [...new Set(documents.filter(({ status }) => status === 'ready').map(({ file }) => file))].filter((file) => !only.has(file));
-    // The press, not the click: the box closes when it loses the focus.
-    options.replaceChildren(...files.map((file, index) => h('li', { role: 'option', id: `narrow-${index}`, onpointerdown: (event) => { event.preventDefault(); pick(file); } }, file)));
-    if (!files.length) options.append(h('li', { class: 'none', role: 'option', 'aria-disabled': 'true' }, 'No file has that in its name'));
-    options.hidden = false;
-    input.setAttribute('aria-expanded', 'true');
-    activate(files.length ? 0 : -1);
-  };
-  $('narrow-open').addEventListener('click', () => {
-    $('narrow-box').hidden = false;
-    $('narrow-open').hidden = true;
-    input.value = '';
-    input.focus();
-    suggest();
-  });
-  input.addEventListener('input', soon(suggest));
-  input.addEventListener('blur', () => close());
-  input.addEventListener('keydown', (event) => {
-    const { length } = options.children;
-    if (event.key === 'ArrowDown') activate((active + 1) % length);
-    else if (event.key === 'ArrowUp') activate((active - 1 + length) % length);
-    else if (event.key === 'Enter') { if (active >= 0) pick(options.children[active].textContent); }
-    else if (event.key === 'Escape') close($('narrow-open'));
-    else if (event.key === 'Backspace' && !input.value && only.size) { only.delete([...only].at(-1)); showChips(); return; }
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  });
+  refresh();
 }
 
 // ---- what the server has
@@ -371,11 +304,7 @@ async function refresh() {
     if (status.running) wait = 3000;
     showReport(status);
     showCollections(collections);
-    const chosen = $('collection').value;
-    $('collection').replaceChildren(h('option', { value: '' }, 'All files'), ...collections.map(({ name }) => h('option', { value: name }, name)));
-    $('collection').value = collections.some(({ name }) => name === chosen) ? chosen : '';
-    $('collection-picker').hidden = collections.length < 2;
-    $('narrow-open').hidden = status.documents < 2 || !$('narrow-box').hidden;
+    showPlaces(collections, status.documents);
     if ($('result').hidden) showStart(status);
   } catch (problem) {
     $('reach').textContent = problem.code === 'lost' ? 'Not connected. Trying again…' : problem.message;
@@ -445,13 +374,15 @@ addEventListener('keydown', (event) => {
     box.focus();
     box.select();
   } else if (event.key === 'j' || event.key === 'k') {
-    const passages = [...document.querySelectorAll('.passage')];
+    const passages = [...document.querySelectorAll('#passages-list .passage')];
     const at = passages.indexOf(document.activeElement) + (event.key === 'j' ? 1 : -1);
     passages[Math.max(0, Math.min(at, passages.length - 1))]?.focus();
   }
 });
 
 $('copy').addEventListener('click', copy);
+$('passages-more').addEventListener('click', () => more(shown));
+$('afresh').addEventListener('click', startAfresh);
 document.querySelector('.private').textContent = `Nothing leaves ${/^(localhost|127\.|\[::1\])/.test(location.hostname) ? 'this machine' : 'these premises'}: your files, your questions and the answers stay here.`;
 initNarrow();
 initFiles({ onChange: refresh, onNarrow: narrowTo });

@@ -1,6 +1,7 @@
 // The panel of files: which are in, adding and deleting them, and what the last nightly run did.
 
-import { $, call, count, get, h, lost, notice, panel, problemOf, sentence, size, when } from './kit.js';
+import { $, call, count, day, get, h, lost, notice, panel, problemOf, sentence, size, soon, when } from './kit.js';
+import { labelsOf, refreshLabels } from './labels.js';
 
 const dialog = $('files');
 const list = $('files-list');
@@ -33,6 +34,7 @@ export function initFiles({ onChange, onNarrow }) {
 
 export function openFiles() {
   door.open(true);
+  refreshLabels();
   load();
 }
 
@@ -98,15 +100,17 @@ async function load(offset = 0) {
 }
 
 function row(document) {
-  const { id, file, collection, title, pages, size_bytes, added_at, status, problems = [] } = document;
+  const { id, file, collection, title, pages, size_bytes, added_at, dated, status, problems = [] } = document;
   const facts = [
-    status === 'ready' && count(pages, 'page'), size_bytes && size(size_bytes),
+    dated && `dated ${day(dated)}`, status === 'ready' && count(pages, 'page'), size_bytes && size(size_bytes),
     collections.length > 1 && collection, added_at && `added ${when(added_at)}`,
   ].filter(Boolean).join(' · ');
   const actions = h('span', { class: 'file-do' });
+  const labels = labelsOf(document);
   const rest = () => actions.replaceChildren(
     status === 'ready' ? h('button', { type: 'button', class: 'link', 'aria-label': `Ask only in ${file}`, onclick: () => { dialog.close(); narrowTo(file); } }, 'Ask only in this') : '',
     h('a', { class: 'link', href: `/api/v1/documents/${encodeURIComponent(id)}/file`, target: '_blank', rel: 'noopener', 'aria-label': `Open ${file}` }, 'Open'),
+    h('button', { type: 'button', class: 'link', 'aria-label': `Add a label to ${file}`, onclick: (event) => labels.add(event.currentTarget) }, 'Add label'),
     h('button', { type: 'button', class: 'link', 'aria-label': `Delete ${file}`, onclick: confirm }, 'Delete'));
   const confirm = () => {
     const keep = h('button', { type: 'button', class: 'link', onclick: () => { rest(); actions.lastElementChild.focus(); } }, 'Keep');
@@ -133,6 +137,7 @@ function row(document) {
     h('span', { class: 'file-name', title: title && title !== file ? title : null }, file),
     h('span', { class: 'quiet' }, status === 'reading' ? `Being read… ${facts}` : facts),
     problems.map((problem) => h('span', { class: 'bad' }, sentence(problem))),
+    labels.list,
     actions);
   return item;
 }
@@ -265,13 +270,4 @@ async function walk(entry) {
     if (!some.length) return files;
     files.push(...(await Promise.all(some.map(walk))).flat());
   }
-}
-
-/** Runs `act` once typing pauses. */
-export function soon(act, ms = 150) {
-  let timer;
-  return () => {
-    clearTimeout(timer);
-    timer = setTimeout(act, ms);
-  };
 }

@@ -1,4 +1,4 @@
-// What every part of the page uses: elements, the API, numbers and dates in words.
+// What every part of the page uses: elements, the API, numbers and dates in words, panels.
 // Documents are strangers' bytes: text enters the page as text nodes only, never as markup.
 
 export const $ = (id) => document.getElementById(id);
@@ -113,6 +113,21 @@ export function when(time) {
   const days = Math.round((midnight(Date.now()) - midnight(date)) / 86_400_000);
   const name = { '-1': 'tomorrow', 0: 'today', 1: 'yesterday' }[days];
   return `${name ?? date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })} at ${clock}`;
+}
+
+/** A day of the API (`2018-04-30`) as people write it; it has no time and no zone. */
+export function day(date) {
+  const [year, month, number] = date.split('-').map(Number);
+  return new Date(year, month - 1, number).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
+}
+
+/** Runs `act` once typing pauses. */
+export function soon(act, ms = 150) {
+  let timer;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, ms);
+  };
 }
 
 /** A calm box that says what is wrong and what to do. */

@@ -1,0 +1,203 @@
+// Where to ask: the collection, files, kinds of file, days and labels that a question is narrowed to.
+
+import { $, day, get, h, soon } from './kit.js';
+
+// By the extension that the API takes. Names of files go by their endings, people by these words.
+const TYPES = new Map([['pdf', 'PDF'], ['docx', 'Word'], ['txt', 'Text'], ['md', 'Markdown']]);
+const chosen = { files: new Set(), types: new Set(), labels: new Set(), from: '', to: '' };
+
+/** What narrows the next question, as the API takes it. */
+export function narrowing() {
+  const [from, to] = days();
+  const request = {};
+  if ($('collection').value) request.collections = [$('collection').value];
+  if (chosen.files.size) request.documents = [...chosen.files];
+  if (chosen.types.size) request.types = [...chosen.types];
+  if (chosen.labels.size) request.labels = [...chosen.labels];
+  if (from) request.dated_from = from;
+  if (to) request.dated_to = to;
+  return request;
+}
+
+/** The same in words; empty when nothing narrows. */
+export function inWords({ collections, documents, types, labels, dated_from: from, dated_to: to }) {
+  const either = (words) => words.join(' or ');
+  return [
+    collections && `in the collection ${either(collections)}`, documents && `in ${either(documents)}`,
+    types && `of the kind ${either(types.map((type) => TYPES.get(type)))}`, labels && `labelled ${either(labels)}`,
+    (from || to) && `${dated(from, to).toLowerCase()} (files that bear no date are left out)`,
+  ].filter(Boolean).join(', ');
+}
+
+/** Takes all narrowing off. */
+export function widen() {
+  for (const kind of ['files', 'types', 'labels']) chosen[kind].clear();
+  Object.assign(chosen, { from: '', to: '' });
+  $('collection').value = '';
+  show();
+}
+
+/** Asks in this file only, or in this one too. */
+export function narrowTo(file) {
+  chosen.files.add(file);
+  show();
+  $('question').focus();
+}
+
+/** What there is to narrow to; one file alone needs no narrowing. */
+export function showPlaces(collections, documents) {
+  const was = $('collection').value;
+  $('collection').replaceChildren(h('option', { value: '' }, 'All files'), ...collections.map(({ name }) => h('option', { value: name }, name)));
+  $('collection').value = collections.some(({ name }) => name === was) ? was : '';
+  $('collection-picker').hidden = collections.length < 2;
+  $('narrow-open').hidden = documents < 2 || !$('narrow-box').hidden;
+  $('more-open').hidden = documents < 2;
+}
+
+export function initNarrow() {
+  initFileBox();
+  initMore();
+}
+
+/** From the earlier to the later day, however they were given. */
+function days() {
+  const { from, to } = chosen;
+  return from && to && from > to ? [to, from] : [from, to];
+}
+
+function dated(from, to) {
+  if (from && from === to) return `Dated ${day(from)}`;
+  if (from && to) return `Dated ${day(from)} to ${day(to)}`;
+  return from ? `Dated ${day(from)} or later` : `Dated ${day(to)} or earlier`;
+}
+
+function show() {
+  const chip = (text, label, off) => h('li', { class: 'chip' }, h('span', { title: text }, text), h('button', {
+    type: 'button', 'aria-label': label,
+    onclick: () => {
+      off();
+      show();
+      $($('narrow-open').hidden ? 'more-open' : 'narrow-open').focus();
+    },
+  }, '×'));
+  const [from, to] = days();
+  $('chips').replaceChildren(
+    ...[...chosen.files].map((file) => chip(file, `Do not ask only in ${file}`, () => chosen.files.delete(file))),
+    ...[...chosen.types].map((type) => chip(TYPES.get(type), `Do not ask only in ${TYPES.get(type)} files`, () => chosen.types.delete(type))),
+    ...(from || to ? [chip(dated(from, to), 'Do not ask only in files of these days', () => Object.assign(chosen, { from: '', to: '' }))] : []),
+    ...[...chosen.labels].map((label) => chip(`Label ${label}`, `Do not ask only in files with the label ${label}`, () => chosen.labels.delete(label))));
+  $('narrow-open').textContent = chosen.files.size ? 'and in…' : 'Ask only in…';
+  for (const box of $('more').querySelectorAll('input[type="checkbox"]')) box.checked = chosen[box.name].has(box.value);
+  // Written only when it differs: a date that is half typed would be wiped.
+  for (const [box, date] of [[$('dated-from'), chosen.from], [$('dated-to'), chosen.to]]) if (box.value !== date) box.value = date;
+}
+
+// ---- more: kinds, days, labels
+
+function initMore() {
+  const more = $('more');
+  const opener = $('more-open');
+  const tick = (name, value, text) => h('label', { class: 'tick' }, h('input', { type: 'checkbox', name, value }), h('span', {}, text));
+  $('more-types').replaceChildren(...[...TYPES].map(([type, word]) => tick('types', type, word)));
+
+  const showLabels = async () => {
+    const { labels } = await get('/api/v1/labels').catch(() => ({ labels: [] }));
+    // A label that narrows stays to be taken off, even when its last file has gone.
+    const all = [...new Set([...labels, ...chosen.labels])];
+    $('more-labels').replaceChildren(...(all.length ? all.map((label) => tick('labels', label, label))
+      : [h('p', { class: 'quiet' }, 'No file has a label yet. You can put labels on files under Files.')]));
+    show();
+  };
+  const close = (focus) => {
+    more.hidden = true;
+    opener.setAttribute('aria-expanded', 'false');
+    focus?.focus();
+  };
+
+  opener.addEventListener('click', () => {
+    if (!more.hidden) return close();
+    more.hidden = false;
+    opener.setAttribute('aria-expanded', 'true');
+    showLabels();
+    more.querySelector('input').focus();
+  });
+  more.addEventListener('change', ({ target }) => {
+    if (target.type === 'checkbox') chosen[target.name][target.checked ? 'add' : 'delete'](target.value);
+    else chosen[target === $('dated-from') ? 'from' : 'to'] = target.value;
+    show();
+  });
+  more.addEventListener('keydown', (event) => {
+    // Enter would ask the question from here.
+    if (event.key === 'Escape' || (event.key === 'Enter' && event.target.matches('input'))) {
+      event.preventDefault();
+      event.stopPropagation();
+      close(event.key === 'Escape' ? opener : $('question'));
+    }
+  });
+  const outside = (node) => node && !more.contains(node) && !opener.contains(node);
+  more.addEventListener('focusout', ({ relatedTarget }) => { if (outside(relatedTarget)) close(); });
+  addEventListener('pointerdown', ({ target }) => { if (!more.hidden && outside(target)) close(); });
+  $('more-none').addEventListener('click', widen);
+  $('more-done').addEventListener('click', () => close($('question')));
+}
+
+// ---- files by name
+
+function initFileBox() {
+  const input = $('narrow');
+  const options = $('narrow-list');
+  let active = -1;
+  let turn = 0;
+  const activate = (index) => {
+    active = index;
+    [...options.children].forEach((option, at) => option.setAttribute('aria-selected', at === index));
+    const option = options.children[index];
+    option?.scrollIntoView({ block: 'nearest' });
+    if (option?.id) input.setAttribute('aria-activedescendant', option.id);
+    else input.removeAttribute('aria-activedescendant');
+  };
+  const close = (focus) => {
+    turn += 1;
+    $('narrow-box').hidden = true;
+    $('narrow-open').hidden = false;
+    if (focus) focus.focus();
+  };
+  const pick = (file) => {
+    close();
+    narrowTo(file);
+  };
+  const suggest = async () => {
+    const mine = (turn += 1);
+    const query = new URLSearchParams({ q: input.value.trim(), offset: 0, limit: 20 });
+    if ($('collection').value) query.set('collection', $('collection').value);
+    const { documents } = await get(`/api/v1/documents?${query}`).catch(() => ({ documents: [] }));
+    if (mine !== turn) return;
+    const files = [...new Set(documents.filter(({ status }) => status === 'ready').map(({ file }) => file))].filter((file) => !chosen.files.has(file));
+    // The press, not the click: the box closes when it loses the focus.
+    options.replaceChildren(...files.map((file, index) => h('li', { role: 'option', id: `narrow-${index}`, onpointerdown: (event) => { event.preventDefault(); pick(file); } }, file)));
+    if (!files.length) options.append(h('li', { class: 'none', role: 'option', 'aria-disabled': 'true' }, 'No file has that in its name'));
+    options.hidden = false;
+    input.setAttribute('aria-expanded', 'true');
+    activate(files.length ? 0 : -1);
+  };
+  $('narrow-open').addEventListener('click', () => {
+    $('narrow-box').hidden = false;
+    $('narrow-open').hidden = true;
+    input.value = '';
+    input.focus();
+    suggest();
+  });
+  input.addEventListener('input', soon(suggest));
+  input.addEventListener('blur', () => close());
+  input.addEventListener('keydown', (event) => {
+    const { length } = options.children;
+    if (event.key === 'ArrowDown') activate((active + 1) % length);
+    else if (event.key === 'ArrowUp') activate((active - 1 + length) % length);
+    else if (event.key === 'Enter') { if (active >= 0) pick(options.children[active].textContent); }
+    else if (event.key === 'Escape') close($('narrow-open'));
+    else if (event.key === 'Backspace' && !input.value && chosen.files.size) { chosen.files.delete([...chosen.files].at(-1)); show(); return; }
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+}
