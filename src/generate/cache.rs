@@ -1,46 +1,136 @@
-//! Keys and values of the tokens that one layer has read. It grows as they come, so a long window costs nothing before
-//! it is used.
+//! Keys and values of the tokens that a conversation has had, as half floats like llama.cpp's. They grow as tokens
+//! come, so a long window costs nothing before it is used.
 
-/// The memory of one layer: a run of keys and a run of values for each key-value head.
+use half::f16;
+
+use super::kernel::panel::PANEL;
+
+/// What one conversation has had, in all layers.
+#[derive(Clone, Default)]
+pub(super) struct Memory {
+    pub(super) layers: Vec<Cache>,
+    tokens: usize,
+}
+
+impl Memory {
+    /// An empty memory of `layers` layers with `heads` heads of `size` numbers.
+    pub(super) fn new(layers: usize, heads: usize, size: usize) -> Self {
+        Self { layers: vec![Cache::new(heads, size); layers], tokens: 0 }
+    }
+
+    /// Tokens that are held.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Notes that every layer has got `count` tokens more.
+    pub(super) fn grew(&mut self, count: usize) {
+        self.tokens += count;
+    }
+
+    /// Forgets all but the first `tokens` tokens.
+    pub(super) fn truncate(&mut self, tokens: usize) {
+        self.tokens = tokens;
+        self.layers.iter_mut().for_each(|layer| layer.truncate(tokens));
+    }
+
+    /// Becomes a copy of the first `tokens` tokens of another.
+    pub(super) fn copy_start(&mut self, other: &Self, tokens: usize) {
+        self.tokens = tokens;
+        for (layer, other) in self.layers.iter_mut().zip(&other.layers) {
+            layer.copy_start(other, tokens);
+        }
+    }
+}
+
+/// The memory of one layer.
+#[derive(Clone)]
 pub(super) struct Cache {
-    heads: Vec<(Vec<f32>, Vec<f32>)>,
+    heads: Vec<Head>,
     size: usize,
+}
+
+/// The keys and values of one head, laid out for [`super::kernel::panel`].
+#[derive(Clone)]
+struct Head {
+    /// A panel for every 32 tokens: for each dimension, that of each token.
+    keys: Vec<f16>,
+    /// For every 32 dimensions a panel: for each token, those dimensions, filled up with 0.
+    values: Vec<Vec<f16>>,
 }
 
 impl Cache {
     /// An empty cache of `heads` heads of `size` numbers.
     pub(super) fn new(heads: usize, size: usize) -> Self {
-        Self { heads: vec![(Vec::new(), Vec::new()); heads], size }
+        Self { heads: vec![Head { keys: Vec::new(), values: vec![Vec::new(); size.div_ceil(PANEL)] }; heads], size }
     }
 
-    /// Appends tokens: `keys` and `values` hold a row a token, with the heads side by side.
-    pub(super) fn append(&mut self, keys: &[f32], values: &[f32]) {
-        let width = self.heads.len() * self.size;
-        let added = keys.len() / self.heads.len();
-        for (at, (head_keys, head_values)) in self.heads.iter_mut().enumerate() {
-            for (into, from) in [(head_keys, keys), (head_values, values)] {
-                if into.capacity() < into.len() + added {
-                    // By an eighth, not by doubling: the window is most of what a conversation costs.
-                    into.reserve_exact(added.max(256 * self.size).max(into.len() / 8));
+    /// Adds tokens after the first `held`: `keys` and `values` hold a row a token, with the heads side by side.
+    pub(super) fn append(&mut self, held: usize, keys: &[f32], values: &[f32]) {
+        let (size, width) = (self.size, self.heads.len() * self.size);
+        for (at, head) in self.heads.iter_mut().enumerate() {
+            let count = keys.len() / width;
+            let panels = (held + count).div_ceil(PANEL) * PANEL * size;
+            reserve(&mut head.keys, panels);
+            head.keys.resize(panels, f16::ZERO);
+            for (token, row) in (held..).zip(keys.chunks_exact(width)) {
+                let panel = &mut head.keys[token / PANEL * PANEL * size..][..PANEL * size];
+                for (column, key) in panel.chunks_exact_mut(PANEL).zip(&row[at * size..][..size]) {
+                    column[token % PANEL] = half_of(*key);
                 }
-                for row in from.chunks_exact(width) {
-                    into.extend_from_slice(&row[at * self.size..][..self.size]);
+            }
+            for (part, panel) in head.values.iter_mut().enumerate() {
+                reserve(panel, (held + count) * PANEL);
+                for row in values.chunks_exact(width) {
+                    let row = &row[at * size..][..size];
+                    let row = &row[part * PANEL..size.min((part + 1) * PANEL)];
+                    panel.extend(row.iter().map(|value| half_of(*value)));
+                    panel.resize(panel.len().next_multiple_of(PANEL), f16::ZERO);
                 }
             }
         }
     }
 
-    /// Keys and values of the first `tokens` tokens of a head.
-    pub(super) fn head(&self, head: usize, tokens: usize) -> (&[f32], &[f32]) {
-        let (keys, values) = &self.heads[head];
-        (&keys[..tokens * self.size], &values[..tokens * self.size])
+    /// The keys of 32 tokens of a head, the first of them token `panel * 32`.
+    pub(super) fn keys(&self, head: usize, panel: usize) -> &[f16] {
+        &self.heads[head].keys[panel * PANEL * self.size..][..PANEL * self.size]
     }
 
-    /// Forgets all but the first `tokens` tokens.
-    pub(super) fn truncate(&mut self, tokens: usize) {
-        for (keys, values) in &mut self.heads {
-            keys.truncate(tokens * self.size);
-            values.truncate(tokens * self.size);
+    /// For every 32 dimensions of a head, the values of some tokens.
+    pub(super) fn values(&self, head: usize, tokens: std::ops::Range<usize>) -> impl Iterator<Item = &[f16]> {
+        self.heads[head].values.iter().map(move |panel| &panel[tokens.start * PANEL..tokens.end * PANEL])
+    }
+
+    fn truncate(&mut self, tokens: usize) {
+        for head in &mut self.heads {
+            // Tokens that are left over in the last panel are written over before anything looks at them.
+            head.keys.truncate(tokens.div_ceil(PANEL) * PANEL * self.size);
+            head.values.iter_mut().for_each(|panel| panel.truncate(tokens * PANEL));
         }
+    }
+
+    fn copy_start(&mut self, other: &Self, tokens: usize) {
+        let copy = |into: &mut Vec<f16>, from: &[f16]| {
+            into.clear();
+            into.extend_from_slice(from);
+        };
+        for (head, other) in self.heads.iter_mut().zip(&other.heads) {
+            copy(&mut head.keys, &other.keys[..tokens.div_ceil(PANEL) * PANEL * self.size]);
+            for (panel, other) in head.values.iter_mut().zip(&other.values) {
+                copy(panel, &other[..tokens * PANEL]);
+            }
+        }
+    }
+}
+
+/// Larger numbers would become infinite; no model is known to need them.
+fn half_of(x: f32) -> f16 {
+    f16::from_f32(x.clamp(-65_504.0, 65_504.0))
+}
+
+/// Room for `length` numbers: grows by an eighth, not by doubling, for the window is most of what a conversation costs.
+fn reserve(numbers: &mut Vec<f16>, length: usize) {
+    if numbers.capacity() < length {
+        numbers.reserve_exact((length - numbers.len()).max(numbers.len() / 8).max(256 * PANEL));
     }
 }

@@ -1,35 +1,31 @@
-//! Our own forward pass for Llama, Qwen2 and Qwen3 on candle's quantised kernels. Two to three times candle's models:
-//! attention without copies, prompts in blocks, the last layer for the last token only, 8-bit weights for prompts.
+//! Our own forward pass for Llama, Qwen2, Qwen3 and Gemma 3: several conversations at once, prompts in blocks, attention
+//! without copies, the last layer only where scores are wanted. What tells the architectures apart is data.
 
-use std::sync::Arc;
-
-use candle_core::quantized::QTensor;
-use candle_core::{Device, Tensor};
-
-use super::attention::{Heads, attend};
-use super::cache::Cache;
-use super::gguf::GgufFile;
-use super::linear::{Linear, Packing, apply, apply_all};
+use super::attention::{Asked, Heads, attend};
+use super::cache::Memory;
+use super::gguf::{GgufFile, Rows};
+use super::linear::{Linear, apply, apply_all};
 use super::rope::Rope;
-use super::session::Network;
-use super::{GenerateError, int8, math, parallel};
+use super::session::{Network, Part};
+use super::weights::{Packing, Weights};
+use super::{GenerateError, math, parallel};
 
 /// Tokens of a prompt that are read at once: enough to use every core, few enough to stop soon and to stay in cache.
 const BLOCK_TOKENS: usize = 256;
 
-/// Models below this many weights are packed at load unless the settings say otherwise: at most 4 GB and 20 s.
-const PACKED_WEIGHTS: usize = 4_000_000_000;
-
-/// A decoder-only transformer and what it has read.
+/// A decoder-only transformer.
 pub(super) struct Transformer {
-    embedding: Arc<QTensor>,
+    embedding: Rows,
+    /// What embedded tokens are multiplied with.
+    embedding_scale: f32,
     layers: Vec<Layer>,
     norm: Vec<f32>,
     output: Linear,
     heads: Heads,
-    width: usize,
     epsilon: f32,
-    rope: Rope,
+    activation: fn(&mut [f32], &[f32]),
+    /// One for most; Gemma 3 turns the layers with a window by another.
+    ropes: Vec<Rope>,
 }
 
 struct Layer {
@@ -38,14 +34,21 @@ struct Layer {
     key: Projection,
     value: Projection,
     attention_output: Linear,
+    /// Of what attention adds; Gemma 3 has it.
+    attended_norm: Option<Vec<f32>>,
     feed_norm: Vec<f32>,
     gate: Linear,
     up: Linear,
     down: Linear,
-    cache: Cache,
+    /// Of what the feed-forward part adds; Gemma 3 has it.
+    fed_norm: Option<Vec<f32>>,
+    /// Tokens that attention looks back to, its own among them; all when `None`.
+    window: Option<usize>,
+    /// Which of [`Transformer::ropes`] turns it.
+    rope: usize,
 }
 
-/// A matrix with what some architectures do to its result: Qwen2 adds a bias, Qwen3 norms each head.
+/// A matrix with what some architectures do to its result: Qwen2 adds a bias, Qwen3 and Gemma 3 norm each head.
 struct Projection {
     matrix: Linear,
     bias: Option<Vec<f32>>,
@@ -55,15 +58,17 @@ struct Projection {
 /// Whether [`Transformer`] computes this model rightly.
 pub(super) fn supports(file: &GgufFile, architecture: &str) -> bool {
     let experts = file.number(&format!("{architecture}.expert_count")).unwrap_or(0);
-    matches!(architecture, "llama" | "qwen2" | "qwen3") && experts == 0 && !file.has("blk.0.attn_output.bias")
+    matches!(architecture, "llama" | "qwen2" | "qwen3" | "gemma3")
+        && experts == 0
+        && !file.has("blk.0.attn_output.bias")
 }
 
 impl Transformer {
-    /// Reads all weights. `int8_prefill` as in [`super::EngineSettings`].
+    /// Reads all weights: packed as `packing` says, else as they are in the file.
     pub(super) fn load(
         file: &mut GgufFile,
         architecture: &str,
-        int8_prefill: Option<bool>,
+        packing: Option<&Packing>,
     ) -> Result<Self, GenerateError> {
         let number = |file: &GgufFile, key: &str| file.number(&format!("{architecture}.{key}"));
         let needed = |file: &GgufFile, key: &str| {
@@ -74,35 +79,43 @@ impl Transformer {
         let width = needed(file, "embedding_length")?;
         let queries = needed(file, "attention.head_count")?;
         let keys = number(file, "attention.head_count_kv").unwrap_or(queries).max(1);
-        let heads = Heads { queries, keys, size: number(file, "attention.key_length").unwrap_or(width / queries) };
-        if !queries.is_multiple_of(keys) || !heads.size.is_multiple_of(2) {
-            return Err(file.damaged(&format!("{queries} heads of {} numbers over {keys} are impossible", heads.size)));
+        let size = number(file, "attention.key_length").unwrap_or(width / queries);
+        if !queries.is_multiple_of(keys) || !size.is_multiple_of(2) {
+            return Err(file.damaged(&format!("{queries} heads of {size} numbers over {keys} are impossible")));
         }
-        let epsilon = file.real(&format!("{architecture}.attention.layer_norm_rms_epsilon")).unwrap_or(1e-5);
-        let weights: usize = file.content.tensor_infos.values().map(|tensor| tensor.shape.elem_count()).sum();
-        let small = weights < PACKED_WEIGHTS;
-        let packing = match int8_prefill.unwrap_or(small) {
-            true if int8::is_available() => Packing::Int8,
-            _ if small => Packing::Quick,
-            _ => Packing::AsInFile,
-        };
+        let heads = Heads { queries, keys, size, scale: 1.0 / (size as f32).sqrt() };
+        let layer_count = needed(file, "block_count")?;
+        let ropes = Rope::all_from_gguf(file, architecture, size)?;
+        let gemma = architecture == "gemma3";
+        let window = number(file, "attention.sliding_window").filter(|_| gemma);
+        let is_global = |at: usize| window.is_none() || at % GEMMA_PERIOD == GEMMA_PERIOD - 1;
 
-        let rope = Rope::from_gguf(file, architecture, heads.size)?;
-        let embedding = Arc::new(file.tensor("token_embd.weight")?);
+        let embedding = file.rows("token_embd.weight")?;
+        if embedding.length() != width {
+            return Err(file.damaged("token_embd.weight has another width than the model"));
+        }
         // Small models share one matrix for both ends.
-        let output =
-            if file.has("output.weight") { Arc::new(file.tensor("output.weight")?) } else { embedding.clone() };
-        let layers = (0..needed(file, "block_count")?).map(|at| Layer::load(file, at, heads, packing));
-        let layers = layers.collect::<Result<_, _>>()?;
+        let output = if file.has("output.weight") { "output.weight" } else { "token_embd.weight" };
+        let names: Vec<String> = (0..layer_count)
+            .flat_map(|at| MATRICES.map(|name| format!("blk.{at}.{name}.weight")))
+            .chain([output.to_owned()])
+            .collect();
+        let mut weights = Weights::open(file, &names, packing)?;
+        let layers = (0..layer_count).map(|at| {
+            let (window, rope) = if is_global(at) { (None, 0) } else { (window, ropes.len() - 1) };
+            Ok(Layer { window, rope, ..Layer::load(file, &mut weights, at)? })
+        });
+        let layers = layers.collect::<Result<_, GenerateError>>()?;
         Ok(Self {
             embedding,
+            embedding_scale: if gemma { (width as f32).sqrt() } else { 1.0 },
             layers,
             norm: file.vector("output_norm.weight")?,
-            output: Linear::for_single_rows(output, packing)?,
+            output: weights.take(file, output)?,
             heads,
-            width,
-            epsilon,
-            rope,
+            epsilon: file.real(&format!("{architecture}.attention.layer_norm_rms_epsilon")).unwrap_or(1e-5),
+            activation: if gemma { math::gelu_gate } else { math::gate },
+            ropes,
         })
     }
 
@@ -114,7 +127,14 @@ impl Transformer {
         out
     }
 
-    fn project(&self, projection: &Projection, rows: &mut [f32], turns: &[(f32, f32)]) {
+    fn add_normed(&self, rows: &mut [f32], more: &[f32], norm: Option<&Vec<f32>>) {
+        match norm {
+            Some(norm) => math::add(rows, &self.normed(more, norm)),
+            None => math::add(rows, more),
+        }
+    }
+
+    fn project(&self, projection: &Projection, rows: &mut [f32], rope: Option<(&Rope, &[(f32, f32)])>) {
         if let Some(bias) = &projection.bias {
             rows.chunks_exact_mut(bias.len()).for_each(|row| math::add(row, bias));
         }
@@ -122,73 +142,127 @@ impl Transformer {
             let normed = self.normed(rows, norm);
             rows.copy_from_slice(&normed);
         }
-        if !turns.is_empty() {
-            let heads = rows.len() / self.heads.size / (turns.len() / self.rope.pairs());
-            self.rope.apply(rows, turns, heads, self.heads.size);
+        if let Some((rope, turns)) = rope {
+            let heads = rows.len() / self.heads.size / (turns.len() / rope.pairs());
+            rope.apply(rows, turns, heads, self.heads.size);
         }
+    }
+
+    /// The feed-forward half of a layer.
+    fn feed(&self, layer: &Layer, rows: &mut [f32]) -> Result<(), GenerateError> {
+        let normed = self.normed(rows, &layer.feed_norm);
+        let [mut gate, up] = apply_all([&layer.gate, &layer.up], &normed)?;
+        let feed_width = gate.len() / (rows.len() / layer.feed_norm.len());
+        parallel::each_row(&mut gate, &up, feed_width, self.activation);
+        self.add_normed(rows, &apply(&layer.down, &gate)?, layer.fed_norm.as_ref());
+        Ok(())
     }
 }
 
 impl Network for Transformer {
-    fn read(&mut self, tokens: &[u32], position: usize, score: bool) -> Result<Vec<f32>, GenerateError> {
-        let ids = Tensor::new(tokens, &Device::Cpu)?;
-        let mut rows: Vec<f32> = self.embedding.embedding(&ids)?.flatten_all()?.to_vec1()?;
-        let turns = self.rope.turns(position, tokens.len());
-        let last = self.layers.len() - 1;
-        for at in 0..=last {
-            let layer = &self.layers[at];
-            let normed = self.normed(&rows, &layer.attention_norm);
-            let matrices = [&layer.query.matrix, &layer.key.matrix, &layer.value.matrix];
-            let [mut query, mut key, mut value] = apply_all(matrices, normed)?;
-            self.project(&layer.query, &mut query, &turns);
-            self.project(&layer.key, &mut key, &turns);
-            self.project(&layer.value, &mut value, &[]);
-            self.layers[at].cache.append(&key, &value);
-
-            let mut first = position;
-            if at == last {
-                if !score {
-                    return Ok(Vec::new());
-                }
-                // Nothing follows but the scores of the last token.
-                query.drain(..query.len() - self.heads.queries * self.heads.size);
-                rows.drain(..rows.len() - self.width);
-                first = position + tokens.len() - 1;
-            }
-            let layer = &self.layers[at];
-            let attended = attend(&query, &layer.cache, self.heads, first);
-            math::add(&mut rows, &apply(&layer.attention_output, attended)?);
-
-            let normed = self.normed(&rows, &layer.feed_norm);
-            let [mut gate, up] = apply_all([&layer.gate, &layer.up], normed)?;
-            let feed_width = gate.len() / (rows.len() / self.width);
-            parallel::each_row(&mut gate, &up, feed_width, math::gate);
-            math::add(&mut rows, &apply(&layer.down, gate)?);
-        }
-        apply(&self.output, self.normed(&rows, &self.norm))
+    fn memory(&self) -> Memory {
+        Memory::new(self.layers.len(), self.heads.keys, self.heads.size)
     }
 
-    fn keep(&mut self, length: usize) -> usize {
-        self.layers.iter_mut().for_each(|layer| layer.cache.truncate(length));
-        length
+    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Vec<f32>, GenerateError> {
+        let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
+        let mut rows = self.embedding.read(&tokens)?;
+        if self.embedding_scale != 1.0 {
+            rows.iter_mut().for_each(|x| *x *= self.embedding_scale);
+        }
+        let turns: Vec<Vec<(f32, f32)>> = self
+            .ropes
+            .iter()
+            .map(|rope| parts.iter().flat_map(|part| rope.turns(part.memory.tokens(), part.tokens.len())).collect())
+            .collect();
+        let key_width = self.heads.keys * self.heads.size;
+        let query_width = self.heads.queries * self.heads.size;
+        for (at, layer) in self.layers.iter().enumerate() {
+            let normed = self.normed(&rows, &layer.attention_norm);
+            let matrices = [&layer.query.matrix, &layer.key.matrix, &layer.value.matrix];
+            let [mut query, mut key, mut value] = apply_all(matrices, &normed)?;
+            let rope = (&self.ropes[layer.rope], turns[layer.rope].as_slice());
+            self.project(&layer.query, &mut query, Some(rope));
+            self.project(&layer.key, &mut key, Some(rope));
+            self.project(&layer.value, &mut value, None);
+            let mut from = 0;
+            for part in parts.iter_mut() {
+                let range = from * key_width..(from + part.tokens.len()) * key_width;
+                let held = part.memory.tokens();
+                part.memory.layers[at].append(held, &key[range.clone()], &value[range]);
+                from += part.tokens.len();
+            }
+
+            let is_last = at + 1 == self.layers.len();
+            if is_last {
+                // Nothing follows but the scores that are wanted.
+                query = scored_rows(&query, parts, query_width);
+                rows = scored_rows(&rows, parts, layer.attention_norm.len());
+                if rows.is_empty() {
+                    break;
+                }
+            }
+            let mut from = 0;
+            let asked: Vec<Asked<'_>> = parts
+                .iter()
+                .filter_map(|part| {
+                    let count = if is_last { part.scored } else { part.tokens.len() };
+                    let queries = &query[from * query_width..(from + count) * query_width];
+                    from += count;
+                    let position = part.memory.tokens() + part.tokens.len() - count;
+                    let cache = &part.memory.layers[at];
+                    (count > 0).then_some(Asked { queries, cache, position, window: layer.window })
+                })
+                .collect();
+            let attended = attend(&asked, self.heads);
+            let added = apply(&layer.attention_output, &attended)?;
+            self.add_normed(&mut rows, &added, layer.attended_norm.as_ref());
+            self.feed(layer, &mut rows)?;
+        }
+        for part in parts.iter_mut() {
+            part.memory.grew(part.tokens.len());
+        }
+        if rows.is_empty() {
+            return Ok(rows);
+        }
+        apply(&self.output, &self.normed(&rows, &self.norm))
     }
 
     fn block_tokens(&self) -> usize {
         BLOCK_TOKENS
     }
+
+    fn conversations(&self) -> usize {
+        usize::MAX
+    }
 }
 
+/// Of each part the last rows, those that are to be scored.
+fn scored_rows(rows: &[f32], parts: &[Part<'_>], width: usize) -> Vec<f32> {
+    let mut kept = Vec::new();
+    let mut end = 0;
+    for part in parts {
+        end += part.tokens.len();
+        kept.extend_from_slice(&rows[(end - part.scored) * width..end * width]);
+    }
+    kept
+}
+
+/// Every sixth layer of Gemma 3 sees everything, the others a window.
+const GEMMA_PERIOD: usize = 6;
+
+/// Matrices of a layer.
+const MATRICES: [&str; 7] = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+
 impl Layer {
-    fn load(file: &mut GgufFile, at: usize, heads: Heads, packing: Packing) -> Result<Self, GenerateError> {
-        let matrix = |file: &mut GgufFile, name: &str| {
-            Linear::new(Arc::new(file.tensor(&format!("blk.{at}.{name}.weight"))?), packing)
-        };
+    fn load(file: &mut GgufFile, weights: &mut Weights, at: usize) -> Result<Self, GenerateError> {
+        let mut matrix = |file: &mut GgufFile, name: &str| weights.take(file, &format!("blk.{at}.{name}.weight"));
         let vector = |file: &mut GgufFile, name: &str| file.vector(&format!("blk.{at}.{name}"));
         let optional = |file: &mut GgufFile, name: &str| {
             let name = format!("blk.{at}.{name}");
             if file.has(&name) { file.vector(&name).map(Some) } else { Ok(None) }
         };
-        let projection = |file: &mut GgufFile, name: &str| -> Result<Projection, GenerateError> {
+        let mut projection = |file: &mut GgufFile, name: &str| -> Result<Projection, GenerateError> {
             Ok(Projection {
                 matrix: matrix(file, name)?,
                 bias: optional(file, &format!("{name}.bias"))?,
@@ -200,12 +274,15 @@ impl Layer {
             query: projection(file, "attn_q")?,
             key: projection(file, "attn_k")?,
             value: projection(file, "attn_v")?,
-            attention_output: matrix(file, "attn_output")?,
+            attention_output: projection(file, "attn_output")?.matrix,
+            attended_norm: optional(file, "post_attention_norm.weight")?,
             feed_norm: vector(file, "ffn_norm.weight")?,
-            gate: matrix(file, "ffn_gate")?,
-            up: matrix(file, "ffn_up")?,
-            down: matrix(file, "ffn_down")?,
-            cache: Cache::new(heads.keys, heads.size),
+            gate: projection(file, "ffn_gate")?.matrix,
+            up: projection(file, "ffn_up")?.matrix,
+            down: projection(file, "ffn_down")?.matrix,
+            fed_norm: optional(file, "post_ffw_norm.weight")?,
+            window: None,
+            rope: 0,
         })
     }
 }

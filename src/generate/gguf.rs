@@ -3,12 +3,15 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use candle_core::Device;
-use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use sha2::{Digest as _, Sha256};
 
 use super::GenerateError;
+use super::packfile::hex;
 
 /// An open model file, positioned anywhere.
 pub(super) struct GgufFile {
@@ -117,6 +120,52 @@ impl GgufFile {
         Ok(self.content.tensor(&mut self.reader, name, &Device::Cpu)?)
     }
 
+    /// Reads the bytes of one matrix, with its kind, outputs and inputs.
+    pub(super) fn matrix(&mut self, name: &str) -> Result<(GgmlDType, usize, usize, Vec<u8>), GenerateError> {
+        let (kind, shape, offset) = self.place(name)?;
+        let (outputs, inputs) = shape;
+        let mut bytes = vec![0; outputs * inputs / kind.block_size() * kind.type_size()];
+        self.reader.seek(SeekFrom::Start(offset)).map_err(|source| self.unreadable(source))?;
+        self.reader.read_exact(&mut bytes).map_err(|source| self.unreadable(source))?;
+        Ok((kind, outputs, inputs, bytes))
+    }
+
+    /// A matrix of which only some rows are wanted at a time, such as the one that tokens are looked up in.
+    pub(super) fn rows(&self, name: &str) -> Result<Rows, GenerateError> {
+        let (kind, (count, length), offset) = self.place(name)?;
+        let file = self.reader.get_ref().try_clone().map_err(|source| self.unreadable(source))?;
+        Ok(Rows { file, kind, count, length, offset })
+    }
+
+    /// Kind, outputs and inputs, and place in the file of a matrix.
+    fn place(&self, name: &str) -> Result<(GgmlDType, (usize, usize), u64), GenerateError> {
+        let Some(tensor) = self.content.tensor_infos.get(name) else {
+            return Err(self.damaged(&format!("tensor {name} is missing")));
+        };
+        let shape = tensor.shape.dims2()?;
+        if !shape.1.is_multiple_of(tensor.ggml_dtype.block_size()) {
+            return Err(self.damaged(&format!("the rows of tensor {name} are no whole blocks")));
+        }
+        Ok((tensor.ggml_dtype, shape, self.content.tensor_data_offset + tensor.offset))
+    }
+
+    /// Tells this file from any other without reading its weights: by `sha256` when the caller verified that, else by
+    /// size and time of change; and by everything that stands before the weights.
+    pub(super) fn fingerprint(&mut self, sha256: Option<&str>) -> Result<String, GenerateError> {
+        let metadata = self.reader.get_ref().metadata().map_err(|source| self.unreadable(source))?;
+        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let changed = changed.filter(|_| sha256.is_none()).map(|time| time.as_nanos());
+        let mut header = vec![0; self.content.tensor_data_offset as usize];
+        self.reader.seek(SeekFrom::Start(0)).map_err(|source| self.unreadable(source))?;
+        self.reader.read_exact(&mut header).map_err(|source| self.unreadable(source))?;
+        let whole = format!("{sha256:?} {} {changed:?} {}", metadata.len(), hex(&Sha256::digest(&header)));
+        Ok(hex(&Sha256::digest(whole)))
+    }
+
+    fn unreadable(&self, source: std::io::Error) -> GenerateError {
+        GenerateError::Unreadable { path: self.path.clone(), source }
+    }
+
     /// Reads one small tensor as plain numbers.
     pub(super) fn vector(&mut self, name: &str) -> Result<Vec<f32>, GenerateError> {
         Ok(self.tensor(name)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
@@ -125,6 +174,39 @@ impl GgufFile {
     /// This file is damaged in the way that `problem` says.
     pub(super) fn damaged(&self, problem: &str) -> GenerateError {
         GenerateError::Damaged { path: self.path.clone(), problem: problem.to_owned() }
+    }
+}
+
+/// A matrix that stays in the file, read row by row.
+pub(super) struct Rows {
+    file: File,
+    kind: GgmlDType,
+    count: usize,
+    length: usize,
+    offset: u64,
+}
+
+impl Rows {
+    /// The rows of `ids`, one after another, as plain numbers.
+    pub(super) fn read(&mut self, ids: &[u32]) -> Result<Vec<f32>, GenerateError> {
+        let row_bytes = self.length / self.kind.block_size() * self.kind.type_size();
+        let mut bytes = vec![0; ids.len() * row_bytes];
+        for (id, row) in ids.iter().zip(bytes.chunks_exact_mut(row_bytes)) {
+            if *id as usize >= self.count {
+                return Err(candle_core::Error::Msg(format!("token {id} of {}", self.count)).into());
+            }
+            let at = self.offset + u64::from(*id) * row_bytes as u64;
+            self.file.seek(SeekFrom::Start(at)).map_err(candle_core::Error::from)?;
+            self.file.read_exact(row).map_err(candle_core::Error::from)?;
+        }
+        let storage = QStorage::from_data(bytes.into(), &Device::Cpu, self.kind)?;
+        let rows = QTensor::new(storage, (ids.len(), self.length))?;
+        Ok(rows.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// Numbers in a row.
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 }
 

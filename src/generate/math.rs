@@ -1,4 +1,4 @@
-//! The loops between the matrix products. Each is compiled twice, plainly and for AVX2, and chosen when called: about a
+//! The loops between the matrix products. Each is compiled plainly, for AVX2 and for AVX-512, and chosen when called: about a
 //! nanosecond, so a function does a whole row or head.
 #![expect(
     clippy::inline_always,
@@ -17,9 +17,20 @@ macro_rules! vectorised {
 
             #[cfg(target_arch = "x86_64")]
             {
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]
+                fn widest($($argument: $type),*) {
+                    plain($($argument),*);
+                }
                 #[target_feature(enable = "avx2,fma")]
                 fn wide($($argument: $type),*) {
                     plain($($argument),*);
+                }
+                if is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                {
+                    // SAFETY: the CPU has just said that it has them; the others come with these.
+                    return unsafe { widest($($argument),*) };
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                     // SAFETY: the CPU has just said that it has both.
@@ -47,6 +58,16 @@ vectorised! {
         }
     }
 
+    /// `gate` becomes gelu(gate) * up, by the approximation with tanh (Hendrycks, Gimpel 2016).
+    fn gelu_gate(gate: &mut [f32], up: &[f32]) {
+        const ROOT: f32 = 0.797_884_6; // sqrt(2 / pi)
+        for (gate, up) in gate.iter_mut().zip(up) {
+            let x = *gate;
+            // x / 2 * (1 + tanh(y)) is x / (1 + e^-2y).
+            *gate = x / (1.0 + exp(-2.0 * ROOT * x * (1.0 + 0.044_715 * x * x))) * up;
+        }
+    }
+
     /// Adds `more` to `sum`.
     fn add(sum: &mut [f32], more: &[f32]) {
         for (sum, more) in sum.iter_mut().zip(more) {
@@ -54,57 +75,32 @@ vectorised! {
         }
     }
 
-    /// Scores of the queries of one group against every key: `out` is queries x keys.
-    fn scores(out: &mut [f32], queries: &[f32], keys: &[f32], size: usize) {
-        let count = keys.len() / size;
-        for (at, key) in keys.chunks_exact(size).enumerate() {
-            for (row, query) in queries.chunks_exact(size).enumerate() {
-                out[row * count + at] = dot(query, key);
-            }
-        }
-    }
-
-    /// Sums of all values by the weights of each query of one group: `out` is queries x size.
-    fn weigh(out: &mut [f32], weights: &[f32], values: &[f32], size: usize) {
-        let count = values.len() / size;
-        out.fill(0.0);
-        for (at, value) in values.chunks_exact(size).enumerate() {
-            for (row, out) in out.chunks_exact_mut(size).enumerate() {
-                let weight = weights[row * count + at];
-                for (out, value) in out.iter_mut().zip(value) {
-                    *out += weight * value;
-                }
-            }
-        }
-    }
-
-    /// Softmax of `row * scale`.
-    fn softmax(row: &mut [f32], scale: f32) {
-        let mut highest = [f32::NEG_INFINITY; LANES];
+    /// One step of a running softmax: `row` becomes e^((x - highest) * scale), where `highest` is the greater of what it
+    /// was and what `row` holds, and `total` the sum of the new row.
+    fn softmax_step(row: &mut [f32], scale: f32, highest: &mut f32, total: &mut f32) {
+        let mut lanes_highest = [f32::NEG_INFINITY; LANES];
         let (lanes, rest) = row.as_chunks::<LANES>();
         for chunk in lanes {
-            for (highest, x) in highest.iter_mut().zip(chunk) {
+            for (highest, x) in lanes_highest.iter_mut().zip(chunk) {
                 *highest = if *x > *highest { *x } else { *highest };
             }
         }
-        let highest = highest.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+        let peak = lanes_highest.iter().chain(rest).fold(*highest, |a, b| a.max(*b));
         let mut sums = [0.0; LANES];
         let (lanes, rest) = row.as_chunks_mut::<LANES>();
         for chunk in lanes {
             for (x, sum) in chunk.iter_mut().zip(&mut sums) {
-                *x = exp((*x - highest) * scale);
+                *x = exp((*x - peak) * scale);
                 *sum += *x;
             }
         }
         let mut sum: f32 = sums.iter().sum();
         for x in rest {
-            *x = exp((*x - highest) * scale);
+            *x = exp((*x - peak) * scale);
             sum += *x;
         }
-        let share = 1.0 / sum;
-        for x in row {
-            *x *= share;
-        }
+        *highest = peak;
+        *total = sum;
     }
 }
 
@@ -131,38 +127,6 @@ fn exp(x: f32) -> f32 {
     f32::from_bits(((whole as i32 + 127) << 23) as u32) * power
 }
 
-/// out = a * b^T (`b_is_transposed`: b has one row a column of `out`) or a * b, all row by row without gaps.
-pub(super) fn multiply(out: &mut [f32], a: &[f32], b: &[f32], inner: usize, b_is_transposed: bool) {
-    let (rows, columns) = (a.len() / inner, b.len() / inner);
-    assert!(a.len() == rows * inner && b.len() == columns * inner && out.len() == rows * columns);
-    let (b_column, b_row) = if b_is_transposed { (inner, 1) } else { (1, columns) };
-    // SAFETY: every place that gemm reaches by these strides lies inside the three slices, by the sizes asserted above;
-    // `out` is borrowed exclusively, and gemm does not read it (`read_dst` is false).
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            out.as_mut_ptr(),
-            1,
-            columns as isize,
-            false,
-            a.as_ptr(),
-            1,
-            inner as isize,
-            b.as_ptr(),
-            b_column as isize,
-            b_row as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,26 +139,21 @@ mod tests {
     }
 
     #[test]
-    fn softmax_sums_to_one_and_keeps_order() {
-        let mut row: Vec<f32> = (0..37).map(|x| (x * 7 % 37) as f32).collect();
-        softmax(&mut row, 0.5);
-        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        assert!(row[0] < row[1], "0 before 7");
-    }
+    fn a_softmax_in_steps_is_one_at_once() {
+        let row: Vec<f32> = (0..37).map(|x| (x * 7 % 37) as f32).collect();
+        let (mut highest, mut total) = (f32::NEG_INFINITY, 0.0);
+        let mut whole = row.clone();
+        softmax_step(&mut whole, 0.5, &mut highest, &mut total);
+        assert!((highest - 36.0).abs() < 1e-6);
 
-    #[test]
-    fn both_products_agree_with_the_definition() {
-        let a: Vec<f32> = (0..6).map(|x| x as f32).collect();
-        let b: Vec<f32> = (0..12).map(|x| (x * x % 5) as f32).collect();
-        let (mut plain, mut transposed) = ([0.0; 8], [0.0; 8]);
-        multiply(&mut plain, &a, &b, 3, false);
-        multiply(&mut transposed, &a, &b, 3, true);
-        for row in 0..2 {
-            for column in 0..4 {
-                let sum = |place: &dyn Fn(usize) -> usize| (0..3).map(|k| a[row * 3 + k] * b[place(k)]).sum::<f32>();
-                assert!((plain[row * 4 + column] - sum(&|k| k * 4 + column)).abs() < 1e-5);
-                assert!((transposed[row * 4 + column] - sum(&|k| column * 3 + k)).abs() < 1e-5);
-            }
+        let (mut peak, mut first_total, mut second_total) = (f32::NEG_INFINITY, 0.0, 0.0);
+        let (mut first, mut second) = (row[..20].to_vec(), row[20..].to_vec());
+        softmax_step(&mut first, 0.5, &mut peak, &mut first_total);
+        let kept = ((peak - 36.0) * 0.5).exp();
+        softmax_step(&mut second, 0.5, &mut peak, &mut second_total);
+        assert!((first_total * kept + second_total - total).abs() < 1e-5);
+        for (a, b) in whole.iter().zip(first.iter().map(|x| x * kept).chain(second)) {
+            assert!((a - b).abs() < 1e-6);
         }
     }
 }

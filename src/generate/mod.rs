@@ -3,12 +3,16 @@
 
 mod attention;
 mod cache;
+mod draft;
 mod error;
 mod forward;
 mod gguf;
-mod int8;
+mod kernel;
+mod levels;
 mod linear;
 mod math;
+mod packed;
+mod packfile;
 mod parallel;
 mod pieces;
 mod rope;
@@ -18,9 +22,10 @@ mod spm;
 mod stock;
 mod template;
 mod tokenizer;
+mod weights;
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use error::GenerateError;
 
@@ -29,8 +34,8 @@ use session::{Network, Session};
 
 /// Opens a model file and makes it ready to answer.
 ///
-/// Takes .5 s for a 100 MB file and about 6 s for a 1.1 GB one on 2 cores, most of it spent packing weights for
-/// [`EngineSettings::int8_prefill`].
+/// The first time, weights are packed for the kernels and kept beside the file (see [`EngineSettings::packed`]); later
+/// ones find them.
 pub fn open(path: &Path, settings: &EngineSettings) -> Result<Box<dyn Generator>, GenerateError> {
     let mut file = GgufFile::open(path)?;
     let architecture = file.architecture()?;
@@ -52,11 +57,23 @@ pub fn open(path: &Path, settings: &EngineSettings) -> Result<Box<dyn Generator>
         context_tokens,
     };
     let network: Box<dyn Network> = if own {
-        Box::new(forward::Transformer::load(&mut file, &architecture, settings.int8_prefill)?)
+        let packs = settings.packed.unwrap_or(true) && kernel::Kernel::best().is_some();
+        let packing = packs.then(|| weights::Packing {
+            path: settings.packed_path.clone().unwrap_or_else(|| packed_path(path)),
+            sha256: settings.sha256.clone(),
+        });
+        Box::new(forward::Transformer::load(&mut file, &architecture, packing.as_ref())?)
     } else {
         stock::load(file, &architecture)?
     };
-    Ok(Box::new(Session::new(identity, vocabulary, template, network)))
+    Ok(Box::new(Session::new(identity, vocabulary, template, network, settings.drafts.unwrap_or(true))))
+}
+
+/// Where the packed weights of a model file are kept unless the settings say otherwise: beside it.
+pub fn packed_path(model: &Path) -> PathBuf {
+    let mut name = model.file_name().unwrap_or_default().to_owned();
+    name.push(".packed");
+    model.with_file_name(name)
 }
 
 /// A window that holds the passages of a question with room to answer, and keeps a 1.5B model's cache below 250 MB.
@@ -70,10 +87,15 @@ pub struct EngineSettings {
     pub context_tokens: Option<usize>,
     /// Which forward pass computes the model; default [`Engine::Auto`].
     pub engine: Engine,
-    /// Reads prompts with weights rounded to 8 bits on CPUs with AVX-512 VNNI: the first word comes almost twice as
-    /// early, for one more byte of memory a weight. Default: on where the CPU has it and the model is below 4 billion
-    /// weights.
-    pub int8_prefill: Option<bool>,
+    /// Runs the model from weights that are laid out for this CPU's instructions and kept in a file of about the
+    /// model's size. Default: on where the CPU has AVX2, AVX-512 or the dot products of ARM; off, candle's kernels read
+    /// the model as it is, several times slower.
+    pub packed: Option<bool>,
+    /// The file that keeps them; default: beside the model, see [`packed_path`].
+    pub packed_path: Option<PathBuf>,
+    /// Guesses at words that an answer quotes from its prompt, and checks them several at a time; the answer is the
+    /// same, and sooner there. Default: on.
+    pub drafts: Option<bool>,
     /// SHA-256 of the file as the caller verified it; goes into [`ModelIdentity`].
     pub sha256: Option<String>,
 }
@@ -112,6 +134,41 @@ pub trait Generator: Send {
         options: &GenerateOptions,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError>;
+
+    /// How likely an answer to the conversation would begin with `continuation`. What the conversation shares with an
+    /// earlier one is not read again, so several continuations of one prompt cost one reading and a step for each.
+    fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError>;
+
+    /// The `count` likeliest tokens that an answer could begin with, the likeliest first.
+    fn first_tokens(&mut self, messages: &[Message], count: usize) -> Result<Vec<Alternative>, GenerateError>;
+
+    /// How likely plain text is from its second token on, without any template: e to the minus mean is its perplexity.
+    fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError>;
+}
+
+/// How likely a model finds a text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// Natural logarithm of the probability of a token, in the mean; 0 when there is none.
+    pub mean_log_probability: f32,
+    /// Tokens that were scored.
+    pub tokens: usize,
+}
+
+impl Scored {
+    /// The probability of the whole text.
+    pub fn probability(self) -> f32 {
+        (self.mean_log_probability * self.tokens as f32).exp()
+    }
+}
+
+/// A token that an answer could begin with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative {
+    /// What it writes; empty for one that ends the answer.
+    pub text: String,
+    /// How likely it is.
+    pub probability: f32,
 }
 
 /// Which model answers; kept with every answer.
@@ -200,6 +257,8 @@ pub struct Generated {
     pub reused_tokens: usize,
     /// Tokens written.
     pub tokens: usize,
+    /// Tokens of those that were guessed rightly, see [`EngineSettings::drafts`].
+    pub drafted_tokens: usize,
     /// Milliseconds to read the prompt, up to the first token.
     pub prefill_ms: u64,
     /// Milliseconds to write the answer.

@@ -1,18 +1,18 @@
 //! Tokens' bytes to pieces of an answer: whole characters only, and nothing that may turn out to be a stop string.
 
 /// An answer as it grows.
-pub(super) struct Pieces<'a> {
+pub(super) struct Pieces {
     text: String,
     /// Bytes of a character that is not complete yet.
     partial: Vec<u8>,
     /// Bytes of `text` that the reader has.
     told: usize,
-    stops: &'a [String],
+    stops: Vec<String>,
 }
 
-impl<'a> Pieces<'a> {
+impl Pieces {
     /// An empty answer that ends before any of `stops`.
-    pub(super) fn new(stops: &'a [String]) -> Self {
+    pub(super) fn new(stops: Vec<String>) -> Self {
         Self { text: String::new(), partial: Vec::new(), told: 0, stops }
     }
 
@@ -84,7 +84,7 @@ mod tests {
 
     fn pieces_of(tokens: &[&[u8]], stops: &[&str]) -> (Vec<String>, bool) {
         let stops: Vec<String> = stops.iter().map(|stop| (*stop).to_owned()).collect();
-        let mut pieces = Pieces::new(&stops);
+        let mut pieces = Pieces::new(stops);
         let mut told = Vec::new();
         let mut stopped = false;
         for token in tokens {

@@ -12,12 +12,26 @@ pub(super) struct Rope {
 }
 
 impl Rope {
+    /// The model's own, and for Gemma 3 a second one for layers with a window.
+    pub(super) fn all_from_gguf(
+        file: &mut GgufFile,
+        architecture: &str,
+        size: usize,
+    ) -> Result<Vec<Self>, GenerateError> {
+        let own = Self::from_gguf(file, architecture, size)?;
+        if architecture != "gemma3" {
+            return Ok(vec![own]);
+        }
+        // Its report (Gemma Team 2025): base 10,000 and no scaling where attention is local.
+        let local = Self { frequencies: frequencies(10_000.0, own.frequencies.len() * 2), neighbours: own.neighbours };
+        Ok(vec![own, local])
+    }
+
     /// Reads base, scaling and, for Llama 3.1 and later, the factors of `rope_freqs.weight`.
-    pub(super) fn from_gguf(file: &mut GgufFile, architecture: &str, size: usize) -> Result<Self, GenerateError> {
+    fn from_gguf(file: &mut GgufFile, architecture: &str, size: usize) -> Result<Self, GenerateError> {
         let base = file.real(&format!("{architecture}.rope.freq_base")).unwrap_or(10_000.0);
         let turned = file.number(&format!("{architecture}.rope.dimension_count")).unwrap_or(size).min(size);
-        let mut frequencies: Vec<f32> =
-            (0..turned / 2).map(|pair| base.powf(-2.0 * pair as f32 / turned as f32)).collect();
+        let mut frequencies = frequencies(base, turned);
         if file.has("rope_freqs.weight") {
             for (frequency, factor) in frequencies.iter_mut().zip(file.vector("rope_freqs.weight")?) {
                 *frequency /= factor;
@@ -66,4 +80,9 @@ impl Rope {
             }
         }
     }
+}
+
+/// Turns a token of each pair, slower from pair to pair.
+fn frequencies(base: f32, turned: usize) -> Vec<f32> {
+    (0..turned / 2).map(|pair| base.powf(-2.0 * pair as f32 / turned as f32)).collect()
 }

@@ -8,8 +8,9 @@ use candle_transformers::models::{
 };
 
 use super::GenerateError;
+use super::cache::Memory;
 use super::gguf::GgufFile;
-use super::session::Network;
+use super::session::{Network, Part};
 
 /// The longest window of these models, whatever the file says.
 pub(super) const CONTEXT_TOKENS: usize = 4096;
@@ -28,12 +29,11 @@ pub(super) fn load(file: GgufFile, architecture: &str) -> Result<Box<dyn Network
             return Err(GenerateError::UnknownArchitecture { architecture: other.to_owned() });
         }
     };
-    Ok(Box::new(Stock { model, held: 0 }))
+    Ok(Box::new(Stock { model }))
 }
 
 struct Stock {
     model: Model,
-    held: usize,
 }
 
 enum Model {
@@ -45,22 +45,27 @@ enum Model {
 }
 
 impl Network for Stock {
-    fn read(&mut self, tokens: &[u32], position: usize, _score: bool) -> Result<Vec<f32>, GenerateError> {
-        let input = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
-        let scores = match &mut self.model {
-            Model::Llama(model) => model.forward(&input, position),
-            Model::Qwen2(model) => model.forward(&input, position),
-            Model::Qwen3(model) => model.forward(&input, position),
-            Model::Gemma3(model) => model.forward(&input, position),
-            Model::Phi3(model) => model.forward(&input, position),
-        }?;
-        self.held = position + tokens.len();
-        Ok(scores.flatten_all()?.to_vec1()?)
+    fn memory(&self) -> Memory {
+        Memory::default()
     }
 
-    fn keep(&mut self, length: usize) -> usize {
-        if length == self.held {
-            return length;
+    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Vec<f32>, GenerateError> {
+        let [part] = parts else { unreachable!("there is one conversation at a time") };
+        if part.scored <= 1 {
+            return self.read_block(part.memory, part.tokens);
+        }
+        // These models give the scores of the last token alone.
+        let (first, scored) = part.tokens.split_at(part.tokens.len() - part.scored);
+        if !first.is_empty() {
+            self.read_block(part.memory, first)?;
+        }
+        let each = scored.iter().map(|token| self.read_block(part.memory, &[*token]));
+        each.collect::<Result<Vec<_>, _>>().map(|scores| scores.concat())
+    }
+
+    fn truncate(&mut self, memory: &mut Memory, tokens: usize) {
+        if tokens == memory.tokens() {
+            return;
         }
         // candle's caches can only be emptied. Gemma and Phi empty theirs when they read position 0.
         match &mut self.model {
@@ -69,8 +74,7 @@ impl Network for Stock {
             Model::Qwen3(model) => model.clear_kv_cache(),
             Model::Gemma3(_) | Model::Phi3(_) => {}
         }
-        self.held = 0;
-        0
+        memory.truncate(0);
     }
 
     fn block_tokens(&self) -> usize {
@@ -79,5 +83,25 @@ impl Network for Stock {
             Model::Gemma3(_) => usize::MAX,
             _ => 512,
         }
+    }
+
+    fn conversations(&self) -> usize {
+        1
+    }
+}
+
+impl Stock {
+    fn read_block(&mut self, memory: &mut Memory, tokens: &[u32]) -> Result<Vec<f32>, GenerateError> {
+        let input = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
+        let position = memory.tokens();
+        let scores = match &mut self.model {
+            Model::Llama(model) => model.forward(&input, position),
+            Model::Qwen2(model) => model.forward(&input, position),
+            Model::Qwen3(model) => model.forward(&input, position),
+            Model::Gemma3(model) => model.forward(&input, position),
+            Model::Phi3(model) => model.forward(&input, position),
+        }?;
+        memory.grew(tokens.len());
+        Ok(scores.flatten_all()?.to_vec1()?)
     }
 }

@@ -1,0 +1,116 @@
+//! 512-bit registers with `vpdpbusd`.
+#![expect(clippy::inline_always, reason = "see `lanes`")]
+
+use std::arch::x86_64::{
+    __m256i, __m512, __m512i, _mm256_loadu_si256, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_ternarylogic_epi32,
+};
+
+use super::lanes::{self, Lanes};
+use super::panel::{self, PanelProduct};
+use super::{Activations, TILE, Tile};
+
+pub(super) fn is_available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+}
+
+/// # Safety
+/// As [`lanes::multiply`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, first: usize, out: &mut [[f32; TILE]]) {
+    // SAFETY: this function's contract is the same.
+    unsafe { lanes::multiply::<Avx512>(tile, activations, first, out) }
+}
+
+/// # Safety
+/// As [`panel::multiply`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) unsafe fn multiply_panel(product: &mut PanelProduct<'_>) {
+    // SAFETY: this function's contract is the same.
+    unsafe { panel::multiply::<Avx512>(product) }
+}
+
+struct Avx512;
+
+// SAFETY of every block below: the caller of a function of `Lanes` has made sure of the instructions and of the bytes
+// behind a pointer.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "said once above")]
+impl Lanes for Avx512 {
+    const COUNT: usize = 16;
+    const MOST_ROWS: usize = 6;
+    type Whole = __m512i;
+    type Real = __m512;
+
+    #[inline(always)]
+    unsafe fn splat(value: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> __m512i {
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn low(bytes: __m512i) -> __m512i {
+        unsafe { _mm512_and_si512(bytes, _mm512_set1_epi8(15)) }
+    }
+
+    #[inline(always)]
+    unsafe fn high(bytes: __m512i) -> __m512i {
+        unsafe { _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15)) }
+    }
+
+    #[inline(always)]
+    unsafe fn with_pair<const AT: usize>(low: __m512i, bytes: __m512i) -> __m512i {
+        unsafe {
+            let placed = match AT {
+                0 => _mm512_slli_epi16::<4>(bytes),
+                1 => _mm512_slli_epi16::<2>(bytes),
+                2 => bytes,
+                _ => _mm512_srli_epi16::<2>(bytes),
+            };
+            // (placed & 0x30) | low
+            _mm512_ternarylogic_epi32::<0xEA>(placed, _mm512_set1_epi8(0x30), low)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot<const BITS: usize>(sum: __m512i, levels: __m512i, values: __m512i) -> __m512i {
+        unsafe { _mm512_dpbusd_epi32(sum, levels, values) }
+    }
+
+    #[inline(always)]
+    unsafe fn real(whole: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(whole) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_real(value: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const u8) -> __m512 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast::<__m256i>())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_reals(from: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(sum: __m512, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(into: *mut f32, value: __m512) {
+        unsafe { _mm512_storeu_ps(into, value) }
+    }
+}

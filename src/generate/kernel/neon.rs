@@ -1,0 +1,125 @@
+//! 128-bit registers of ARM, with `sdot`.
+#![expect(clippy::inline_always, reason = "see `lanes`")]
+
+use std::arch::aarch64::{
+    float32x4_t, int32x4_t, vaddq_s32, vandq_u8, vcvt_f32_f16, vcvtq_f32_s32, vdotq_s32, vdupq_n_f32, vdupq_n_s32,
+    vdupq_n_u8, veorq_u8, vfmaq_f32, vld1_u16, vld1q_f32, vld1q_u8, vorrq_u8, vreinterpret_f16_u16,
+    vreinterpretq_s8_s32, vreinterpretq_s8_u8, vreinterpretq_s32_u8, vreinterpretq_u8_s32, vshlq_n_s32, vshlq_n_u8,
+    vshrq_n_u8, vst1q_f32,
+};
+use std::arch::is_aarch64_feature_detected;
+
+use super::lanes::{self, Lanes};
+use super::panel::{self, PanelProduct};
+use super::{Activations, TILE, Tile};
+
+pub(super) fn is_available() -> bool {
+    is_aarch64_feature_detected!("dotprod") && is_aarch64_feature_detected!("fp16")
+}
+
+/// # Safety
+/// As [`lanes::multiply`].
+#[target_feature(enable = "neon,dotprod,fp16")]
+pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, first: usize, out: &mut [[f32; TILE]]) {
+    // SAFETY: this function's contract is the same.
+    unsafe { lanes::multiply::<Neon>(tile, activations, first, out) }
+}
+
+/// # Safety
+/// As [`panel::multiply`].
+#[target_feature(enable = "neon,dotprod,fp16")]
+pub(super) unsafe fn multiply_panel(product: &mut PanelProduct<'_>) {
+    // SAFETY: this function's contract is the same.
+    unsafe { panel::multiply::<Neon>(product) }
+}
+
+struct Neon;
+
+// SAFETY of every block below: the caller of a function of `Lanes` has made sure of the instructions and of the bytes
+// behind a pointer.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "said once above")]
+impl Lanes for Neon {
+    const COUNT: usize = 4;
+    const MOST_ROWS: usize = 6;
+    type Whole = int32x4_t;
+    type Real = float32x4_t;
+
+    #[inline(always)]
+    unsafe fn splat(value: i32) -> int32x4_t {
+        unsafe { vdupq_n_s32(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> int32x4_t {
+        unsafe { vreinterpretq_s32_u8(vld1q_u8(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn low(bytes: int32x4_t) -> int32x4_t {
+        unsafe { vreinterpretq_s32_u8(vandq_u8(vreinterpretq_u8_s32(bytes), vdupq_n_u8(15))) }
+    }
+
+    #[inline(always)]
+    unsafe fn high(bytes: int32x4_t) -> int32x4_t {
+        unsafe { vreinterpretq_s32_u8(vshrq_n_u8::<4>(vreinterpretq_u8_s32(bytes))) }
+    }
+
+    #[inline(always)]
+    unsafe fn with_pair<const AT: usize>(low: int32x4_t, bytes: int32x4_t) -> int32x4_t {
+        unsafe {
+            let bytes = vreinterpretq_u8_s32(bytes);
+            let placed = match AT {
+                0 => vshlq_n_u8::<4>(bytes),
+                1 => vshlq_n_u8::<2>(bytes),
+                2 => bytes,
+                _ => vshrq_n_u8::<2>(bytes),
+            };
+            vreinterpretq_s32_u8(vorrq_u8(vandq_u8(placed, vdupq_n_u8(0x30)), vreinterpretq_u8_s32(low)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot<const BITS: usize>(sum: int32x4_t, levels: int32x4_t, values: int32x4_t) -> int32x4_t {
+        unsafe {
+            let values = vreinterpretq_s8_s32(values);
+            let levels = vreinterpretq_u8_s32(levels);
+            if BITS < 8 {
+                return vdotq_s32(sum, vreinterpretq_s8_u8(levels), values);
+            }
+            // `sdot` takes signed bytes: each level less 128, and 128 times the values' own sum.
+            let less = vreinterpretq_s8_u8(veorq_u8(levels, vdupq_n_u8(0x80)));
+            let own = vdotq_s32(vdupq_n_s32(0), vreinterpretq_s8_u8(vdupq_n_u8(1)), values);
+            vdotq_s32(vaddq_s32(sum, vshlq_n_s32::<7>(own)), less, values)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn real(whole: int32x4_t) -> float32x4_t {
+        unsafe { vcvtq_f32_s32(whole) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_real(value: f32) -> float32x4_t {
+        unsafe { vdupq_n_f32(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const u8) -> float32x4_t {
+        unsafe { vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_reals(from: *const f32) -> float32x4_t {
+        unsafe { vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(sum: float32x4_t, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vfmaq_f32(sum, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(into: *mut f32, value: float32x4_t) {
+        unsafe { vst1q_f32(into, value) }
+    }
+}
