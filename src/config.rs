@@ -48,8 +48,8 @@ pub struct Models {
     pub generator: String,
     /// The model that turns text into vectors: a name of the catalogue, or the path of a folder (docs/embedders.md).
     pub embedder: String,
-    /// `fp32`, `fp16`, `int8` or `int4`, where the embedder has it: int8 MiniLM reads folders about 1.5 times as fast
-    /// and ranks a little differently.
+    /// `fp32`, `fp16`, `int8` or `int4`, where the embedder has it: int8 reads folders about 1.5 times as fast
+    /// with the default embedder, and ranks a little differently.
     pub precision: Precision,
 }
 

@@ -73,7 +73,7 @@ pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> R
     let steps = args.without.iter().try_fold(Steps::all(), |steps, name| steps.without(name))?;
     let work = args.work.clone().unwrap_or_else(|| std::env::temp_dir().join("premise-eval")).join(&set.name);
     let Owner::Us(owned) = datadir::open(&work)? else { return Err(datadir::in_use(&work)) };
-    let library = read(&set, &args, owned.path().to_owned(), settings.clone(), stop).await?;
+    let library = read(&set, &args, owned.path().to_owned(), settings, stop).await?;
 
     let runs = owned.path().join("runs");
     let earlier = args.compare.as_ref().map(|which| Run::load(which, &runs)).transpose()?;
@@ -82,7 +82,7 @@ pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> R
         set: set.name.clone(),
         at: chrono::Local::now().format("%Y-%m-%dT%H:%M:%S").to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        embedder: format!("{} {}", settings.models.embedder, settings.models.precision),
+        embedder: format!("{} {}", library.embedder().embedder, library.embedder().precision),
         scoped: args.scoped,
         without: args.without.clone(),
         questions: std::collections::HashMap::new(),

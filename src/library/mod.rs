@@ -51,7 +51,7 @@ use crate::{
     config,
     db::Db,
     embed::{EmbedError, Embedder, EmbedderIdentity, Reranker},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     prompt::Prompts,
     store::{Point, Store, StoreError},
     worker::Worker,

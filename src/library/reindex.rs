@@ -144,7 +144,13 @@ impl Library {
     /// Opens the library with a new index, or with the one that an earlier rebuild has begun and not finished.
     pub fn open_for_reindex(parts: Parts) -> Result<Self> {
         let name = match parts.db.meta(SPARE)? {
-            Some(spare) if index_belongs_to(&spare, &parts.embedder) => spare,
+            Some(spare) if index_belongs_to(&spare, &parts.embedder) => {
+                // A crash may have left it in a state that cannot be opened, and then nothing in it is missed.
+                if (parts.open_index)(&spare).is_err() {
+                    (parts.remove_index)(&spare)?;
+                }
+                spare
+            }
             spare => {
                 if let Some(spare) = spare {
                     (parts.remove_index)(&spare)?;

@@ -29,10 +29,10 @@ impl Library {
         let question = question.to_owned();
         let passages: Vec<_> = candidates.iter().map(|candidate| candidate.row.text.clone()).collect();
         // Waiting for others counts too, so that a question never takes longer than its time.
-        let scored = move |reranker: &mut Box<dyn Reranker>| {
+        let judge = move |reranker: &mut Box<dyn Reranker>| {
             score_until(reranker.as_mut(), &question, &passages, started + left)
         };
-        let scores = reranker.run(scored).await??;
+        let scores = reranker.run(judge).await??;
         *spent += started.elapsed();
         for (candidate, score) in candidates.iter_mut().zip(&scores) {
             candidate.reranker_score = Some(*score);

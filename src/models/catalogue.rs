@@ -91,8 +91,8 @@ pub enum Precision {
     Fp32,
     /// 16-bit floats: half the memory.
     Fp16,
-    /// 8-bit integers: MiniLM is twice as fast (24 against 52 ms a 256-token chunk), takes a quarter of the memory, and
-    /// gives other vectors: their mean cosine to those of floats is .993.
+    /// 8-bit integers: the default embedder is twice as fast (24 against 52 ms a 256-token chunk), takes a quarter of
+    /// the memory, and gives other vectors: their mean cosine to those of floats is .993.
     Int8,
     /// 4-bit integers.
     Int4,

@@ -168,7 +168,7 @@ impl ModelError {
                 let has: Vec<_> = has.iter().map(ToString::to_string).collect();
                 format!("it has {}: choose one with precision under [models] in the settings", has.join(" or "))
             }
-            Self::Folder { .. } => "docs/embedders.md lists the files of such a folder, with an example".to_owned(),
+            Self::Folder { .. } => "see docs/embedders.md for the files of such a folder".to_owned(),
             Self::NotInstalled { .. } => "run `premise setup`".to_owned(),
             Self::Altered { path, .. } => format!(
                 "run `premise setup` to fetch it anew; if you replaced {} on purpose, put the original back",
