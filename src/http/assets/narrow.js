@@ -25,7 +25,7 @@ export function inWords({ collections, documents, types, labels, dated_from: fro
   return [
     collections && `in the collection ${either(collections)}`, documents && `in ${either(documents)}`,
     types && `of the kind ${either(types.map((type) => TYPES.get(type)))}`, labels && `labelled ${either(labels)}`,
-    (from || to) && `${dated(from, to).toLowerCase()} (files that bear no date are left out)`,
+    (from || to) && `${dated(from, to).replace('Dated', 'dated')} (files that bear no date are left out)`,
   ].filter(Boolean).join(', ');
 }
 
@@ -67,7 +67,7 @@ function days() {
 
 function dated(from, to) {
   if (from && from === to) return `Dated ${day(from)}`;
-  if (from && to) return `Dated ${day(from)} to ${day(to)}`;
+  if (from && to) return `Dated ${day(from)} – ${day(to)}`;
   return from ? `Dated ${day(from)} or later` : `Dated ${day(to)} or earlier`;
 }
 
