@@ -140,12 +140,14 @@ function done(mine, { answer, refused, citations, passages, model }) {
   $('sources').hidden = !byNumber.size;
   $('sources-list').replaceChildren(...sourcesOf(mine));
   namePassages(mine, refused ? 'Closest passages' : 'Passages');
+  const nowhere = Boolean(refused && !mine.passages.length && inWords(mine.narrowed));
+  if (nowhere) $('answer').replaceChildren();
   if (refused) offerMore(mine);
   const total = performance.now() - mine.started;
   $('times').textContent = [
     mine.first === undefined ? '' : `First words after ${seconds(mine.first)}`, `${mine.first === undefined ? 'C' : 'c'}omplete after ${seconds(total)}`, model,
   ].filter(Boolean).join(' · ');
-  $('answer-foot').hidden = false;
+  $('answer-foot').hidden = nowhere;
 }
 
 function failed(mine, problem) {
@@ -212,7 +214,7 @@ async function more(mine) {
 function offerMore(mine) {
   const where = inWords(mine.narrowed);
   if (!where) return;
-  const what = mine.passages.length ? 'Only a part of your files was looked at' : 'No file fits where you asked';
+  const what = mine.passages.length ? 'Only a part of your files was looked at' : 'Nothing was found where you asked';
   const told = notice({ message: what, hint: `You asked only ${where}` }, everywhere(mine));
   told.classList.add('calm');
   $('notice').replaceChildren(told);

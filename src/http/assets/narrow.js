@@ -22,11 +22,13 @@ export function narrowing() {
 /** The same in words; empty when nothing narrows. */
 export function inWords({ collections, documents, types, labels, dated_from: from, dated_to: to }) {
   const either = (words) => words.join(' or ');
-  return [
-    collections && `in the collection ${either(collections)}`, documents && `in ${either(documents)}`,
+  const which = [
+    collections && `of the collection ${either(collections)}`,
     types && `of the kind ${either(types.map((type) => TYPES.get(type)))}`, labels && `labelled ${either(labels)}`,
-    (from || to) && `${dated(from, to).replace('Dated', 'dated')} (files that bear no date are left out)`,
+    (from || to) && `${dated(from, to).replace('Dated', 'dated')} (those that bear no date are left out)`,
   ].filter(Boolean).join(', ');
+  const files = documents ? `in ${either(documents)}` : which && 'in files';
+  return [files, which].filter(Boolean).join(documents ? ', ' : ' ');
 }
 
 /** Takes all narrowing off. */
