@@ -121,7 +121,8 @@ function initMore() {
     more.hidden = false;
     opener.setAttribute('aria-expanded', 'true');
     showLabels();
-    more.querySelector('input').focus();
+    more.querySelector('input').focus({ preventScroll: true });
+    more.scrollIntoView({ block: 'nearest' });
   });
   more.addEventListener('change', ({ target }) => {
     if (target.type === 'checkbox') chosen[target.name][target.checked ? 'add' : 'delete'](target.value);

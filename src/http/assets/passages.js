@@ -70,7 +70,7 @@ function whole(stems, question) {
 
 /** The part of a passage that holds most of the question's words, with those words in bold. */
 function snippet(text, words) {
-  const sentences = text.replace(/^#{1,6} +/gm, '').replace(/\s+/g, ' ').trim().split(/(?<=[.;:!?]) /);
+  const sentences = text.replace(/^#{1,6} +/gm, '').replace(/[.·…]{4,}/g, '…').replace(/\s+/g, ' ').trim().split(/(?<=[.;:!?]) /);
   const held = (sentence) => words.filter((word) => sentence.toLowerCase().includes(word)).length;
   let best = 0;
   sentences.forEach((sentence, index) => { if (held(sentence) > held(sentences[best])) best = index; });
