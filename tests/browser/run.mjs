@@ -411,7 +411,7 @@ test('asking is narrowed by kind, date and label, and each chip takes its own of
   await page.getByLabel('To', { exact: true }).fill('2019-01-01');
   await page.keyboard.press('Escape');
   await page.waitForFunction(() => document.activeElement.id === 'more-open');
-  assert.deepEqual(await page.locator('.chip span').allTextContents(), ['Text', 'Dated 1 January 2019 – 31 December 2019', 'Label Mill Street']);
+  assert.deepEqual(await page.locator('.chip span').allTextContents(), ['Text', '1 Jan 2019 – 31 Dec 2019', 'Label Mill Street']);
   const request = await search('How many days of written notice are needed?');
   assert.deepEqual([request.types, request.labels, request.dated_from, request.dated_to], [['txt'], ['Mill Street'], '2019-01-01', '2019-12-31']);
   assert.deepEqual(await passageFiles(), ['birch-house.txt']);
@@ -542,9 +542,35 @@ test('earlier answers stay with their sources, and only the last six are sent, c
   }
   assert.deepEqual(sent.conversation.map(({ question }) => question), [1, 2, 3, 4, 5, 6].map((turn) => `Question ${turn}?`));
   assert.ok(sent.conversation.every((turn) => turn.answer.startsWith('Yes. Long.') && turn.answer.length <= 600));
-  assert.equal(await page.locator('#earlier-list > li').count(), 7);
-  const first = page.locator('#earlier-list > li').first();
+  assert.equal(await page.locator('#earlier-list > li').count(), 3, 'the newest in sight');
+  await page.getByText('4 questions before').click();
+  assert.equal(await page.locator('#older-list > li').count(), 4);
+  const first = page.locator('#older-list > li').first();
   await first.getByText('Question 0?').click();
   await first.getByRole('button', { name: 'Source 1: a.pdf, page 3' }).waitFor();
   assert.equal(await first.locator('.source-quote').innerText(), 'One.');
+});
+
+test('narrowing, reasons and a conversation fit a phone', async () => {
+  await open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  const label = 'a label that is as long as one may be and has no end to it';
+  const ids = [await put('fernhill-lease.txt', LEASE, [label]), await put(`${'birch-house_'.repeat(12)}.txt`, BIRCH)];
+  await page.reload();
+  await page.getByRole('button', { name: 'More…' }).tap();
+  await page.getByRole('checkbox', { name: label }).tap();
+  assert.ok(await sidewaysScroll() <= 0, 'with the box of kinds, dates and labels open');
+  const more = await page.locator('#more').boundingBox();
+  assert.ok(more.x >= 0 && more.x + more.width <= 360);
+  await page.getByRole('button', { name: 'Done' }).tap();
+  await search(QUESTION);
+  await page.getByText('Why this passage').first().tap();
+  assert.ok(await sidewaysScroll() <= 0, 'with a reason open');
+  await search(`And the rent of ${'Fernhill'.repeat(12)}?`);
+  await page.locator('#earlier summary').first().tap();
+  assert.ok(await sidewaysScroll() <= 0, 'with an earlier question open');
+  await page.locator('#open-files').tap();
+  await row('fernhill-lease.txt').locator('.chip').waitFor();
+  assert.ok(await page.locator('#files .panel-body').evaluate((body) => body.scrollWidth <= body.clientWidth), 'with labels in the list of files');
+  await page.keyboard.press('Escape');
+  await takeOut(...ids);
 });

@@ -72,7 +72,8 @@ function begin(mine) {
   tick(mine);
   // Tab then leads from the question to the marks of its answer; `/` leads back to the box.
   $('asked').focus({ preventScroll: true });
-  $('asked').scrollIntoView({ block: 'nearest' });
+  const { top } = $('asked').getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $('asked').scrollIntoView();
 }
 
 function tick(mine) {
@@ -248,9 +249,10 @@ async function copy() {
 
 // ---- the conversation
 
-// What the service looks back at; it keeps no conversation itself.
+// How far the service looks back (it keeps no conversation itself), and how many questions stay in sight.
 const MOST_TURNS = 6;
 const MOST_ANSWER = 600;
+const NEAR_TURNS = 3;
 
 /** What was asked and answered before, for the service to understand a follow-up with. */
 function conversation() {
@@ -273,6 +275,11 @@ function putAway(mine) {
       citations.length ? h('ol', { class: 'sources', 'aria-label': 'Sources' }, sourcesOf(mine)) : null,
       all.length ? h('details', {}, h('summary', { class: 'quiet' }, count(all.length, 'passage')),
         h('ol', { class: 'passages' }, passagesOf(all, { question, best: bestOf(all) }))) : null))));
+  // The newest stay in sight; a long conversation would push the answer off the screen.
+  while ($('earlier-list').children.length > NEAR_TURNS) $('older-list').append($('earlier-list').firstElementChild);
+  const older = $('older-list').children.length;
+  $('earlier-older').hidden = !older;
+  $('earlier-older').firstElementChild.textContent = `${count(older, 'question')} before`;
   $('earlier').hidden = false;
 }
 
@@ -281,8 +288,8 @@ function startAfresh() {
   clearInterval(countdown);
   shown = null;
   turns.length = 0;
-  $('earlier-list').replaceChildren();
-  for (const id of ['earlier', 'result', 'talk']) $(id).hidden = true;
+  for (const id of ['earlier-list', 'older-list']) $(id).replaceChildren();
+  for (const id of ['earlier', 'earlier-older', 'result', 'talk']) $(id).hidden = true;
   document.body.classList.remove('has-result');
   if ($('reader').open) $('reader').close();
   box.value = '';

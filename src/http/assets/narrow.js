@@ -25,7 +25,7 @@ export function inWords({ collections, documents, types, labels, dated_from: fro
   const which = [
     collections && `of the collection ${either(collections)}`,
     types && `of the kind ${either(types.map((type) => TYPES.get(type)))}`, labels && `labelled ${either(labels)}`,
-    (from || to) && `${dated(from, to).replace('Dated', 'dated')} (those that bear no date are left out)`,
+    (from || to) && `dated ${dated(from, to)} (those that bear no date are left out)`,
   ].filter(Boolean).join(', ');
   const files = documents ? `in ${either(documents)}` : which && 'in files';
   return [files, which].filter(Boolean).join(documents ? ', ' : ' ');
@@ -67,10 +67,10 @@ function days() {
   return from && to && from > to ? [to, from] : [from, to];
 }
 
-function dated(from, to) {
-  if (from && from === to) return `Dated ${day(from)}`;
-  if (from && to) return `Dated ${day(from)} – ${day(to)}`;
-  return from ? `Dated ${day(from)} or later` : `Dated ${day(to)} or earlier`;
+function dated(from, to, month) {
+  if (from && from === to) return day(from, month);
+  if (from && to) return `${day(from, month)} – ${day(to, month)}`;
+  return from ? `${day(from, month)} or later` : `${day(to, month)} or earlier`;
 }
 
 function show() {
@@ -86,7 +86,7 @@ function show() {
   $('chips').replaceChildren(
     ...[...chosen.files].map((file) => chip(file, `Do not ask only in ${file}`, () => chosen.files.delete(file))),
     ...[...chosen.types].map((type) => chip(TYPES.get(type), `Do not ask only in ${TYPES.get(type)} files`, () => chosen.types.delete(type))),
-    ...(from || to ? [chip(dated(from, to), 'Do not ask only in files of these days', () => Object.assign(chosen, { from: '', to: '' }))] : []),
+    ...(from || to ? [chip(dated(from, to, 'short'), 'Do not ask only in files of these days', () => Object.assign(chosen, { from: '', to: '' }))] : []),
     ...[...chosen.labels].map((label) => chip(`Label ${label}`, `Do not ask only in files with the label ${label}`, () => chosen.labels.delete(label))));
   $('narrow-open').textContent = chosen.files.size ? 'and in…' : 'Ask only in…';
   for (const box of $('more').querySelectorAll('input[type="checkbox"]')) box.checked = chosen[box.name].has(box.value);
