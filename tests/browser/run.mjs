@@ -543,7 +543,7 @@ test('earlier answers stay with their sources, and only the last six are sent, c
   assert.deepEqual(sent.conversation.map(({ question }) => question), [1, 2, 3, 4, 5, 6].map((turn) => `Question ${turn}?`));
   assert.ok(sent.conversation.every((turn) => turn.answer.startsWith('Yes. Long.') && turn.answer.length <= 600));
   assert.equal(await page.locator('#earlier-list > li').count(), 3, 'the newest in sight');
-  await page.getByText('4 questions before').click();
+  await page.getByText('4 questions before these').click();
   assert.equal(await page.locator('#older-list > li').count(), 4);
   const first = page.locator('#older-list > li').first();
   await first.getByText('Question 0?').click();
@@ -566,7 +566,7 @@ test('narrowing, reasons and a conversation fit a phone', async () => {
   await page.getByText('Why this passage').first().tap();
   assert.ok(await sidewaysScroll() <= 0, 'with a reason open');
   await search(`And the rent of ${'Fernhill'.repeat(12)}?`);
-  await page.locator('#earlier summary').first().tap();
+  await page.locator('#earlier-list summary').first().tap();
   assert.ok(await sidewaysScroll() <= 0, 'with an earlier question open');
   await page.locator('#open-files').tap();
   await row('fernhill-lease.txt').locator('.chip').waitFor();

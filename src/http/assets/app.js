@@ -55,7 +55,7 @@ function begin(mine) {
   document.body.classList.add('has-result');
   $('go').textContent = 'Stop';
   box.value = '';
-  box.placeholder = 'Ask a follow-up, or something else';
+  box.placeholder = 'Ask another question';
   grow();
   $('start').replaceChildren();
   $('result').hidden = false;
@@ -279,7 +279,7 @@ function putAway(mine) {
   while ($('earlier-list').children.length > NEAR_TURNS) $('older-list').append($('earlier-list').firstElementChild);
   const older = $('older-list').children.length;
   $('earlier-older').hidden = !older;
-  $('earlier-older').firstElementChild.textContent = `${count(older, 'question')} before`;
+  $('earlier-older').firstElementChild.textContent = `${count(older, 'question')} before these`;
   $('earlier').hidden = false;
 }
 
