@@ -420,7 +420,7 @@ test('asking is narrowed by kind, date and label, and each chip takes its own of
   await page.getByRole('button', { name: 'Do not ask only in files of these days' }).click();
   await search('How many days of written notice are needed?');
   assert.deepEqual(await passageFiles(), ['birch-house.txt', 'fernhill-lease.txt']);
-  await page.getByRole('button', { name: 'Do not ask only in Text files' }).click();
+  await page.getByRole('button', { name: 'Do not ask only in files of the kind Text' }).click();
   await search('How many days of written notice are needed?');
   assert.deepEqual(await passageFiles(), ['birch-house.txt', 'fernhill-lease.txt', 'knee.md']);
   await takeOut(...ids);
