@@ -63,6 +63,15 @@ impl Db {
         })
     }
 
+    /// The media types that documents have, in the order of the alphabet.
+    pub fn media_types(&self) -> Result<Vec<String>> {
+        self.read("list media types", |c| {
+            c.prepare_cached("SELECT DISTINCT media_type FROM documents WHERE NOT removing ORDER BY media_type")?
+                .query_map([], |r| r.get(0))?
+                .collect()
+        })
+    }
+
     /// Puts labels on all files of a document in place of those that they had. False when there is no such document.
     pub fn set_labels(&self, document: DocumentId, labels: &[String]) -> Result<bool> {
         self.write("label a file", |t| {

@@ -138,10 +138,11 @@ pub(super) async fn label(
     Ok(Json(json!({ "document": as_json(&document) })))
 }
 
-/// All labels that files have.
+/// What searches can be narrowed by: all labels and media types that files have.
 pub(super) async fn labels(State(app): State<App>) -> Reply<Json<Value>> {
-    let labels = app.library.blocking(|library| Ok(library.db().labels()?)).await?;
-    Ok(Json(json!({ "labels": labels })))
+    let (labels, media_types) =
+        app.library.blocking(|library| Ok((library.db().labels()?, library.db().media_types()?))).await?;
+    Ok(Json(json!({ "labels": labels, "media_types": media_types })))
 }
 
 pub(super) async fn page(State(app): State<App>, Path((id, number)): Path<(String, u32)>) -> Reply<Json<PageText>> {

@@ -86,6 +86,41 @@ async function remove(name) {
   await row(name).waitFor({ state: 'detached' });
 }
 
+/** Puts a file in without the panel, for tests of what comes after. */
+async function put(name, content, labels = []) {
+  const query = new URLSearchParams({ file: name });
+  const added = await page.request.post(`${server.url}/api/v1/documents?${query}`, { data: Buffer.from(content), headers: { 'content-type': 'application/octet-stream' }, timeout: ANSWER_MS });
+  const { document } = await added.json();
+  if (labels.length) await page.request.put(`${server.url}/api/v1/documents/${document.id}/labels`, { data: { labels } });
+  return document.id;
+}
+
+async function takeOut(...ids) {
+  for (const id of ids) assert.equal((await page.request.delete(`${server.url}/api/v1/documents/${id}`)).status(), 204);
+}
+
+/** Asks, waits for the passages and stops the answer; gives what was sent. */
+async function search(question) {
+  const sent = page.waitForRequest('**/api/v1/ask');
+  await ask(question);
+  const request = (await sent).postDataJSON();
+  await page.locator('#asked', { hasText: question }).waitFor();
+  await page.locator('#passages-list .passage, .notice').first().waitFor({ timeout: ANSWER_MS });
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.getElementById('go').textContent === 'Ask');
+  return request;
+}
+
+const passageFiles = async () => [...new Set(await page.locator('#passages-list .passage-where b').allTextContents())].sort();
+
+/** An answer written here: a model's is never the same for sure. */
+function answerWith(answer, { passages = [], citations = [], refused = false } = {}) {
+  const events = [['passages', { passages, took_ms: 3 }], ['done', { answer, refused, passages, citations, timings: {}, model: 'test' }]];
+  return page.route('**/api/v1/ask', (route) => route.fulfill({
+    contentType: 'text/event-stream', body: events.map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join(''),
+  }));
+}
+
 const answered = () => page.locator('#answer-foot').waitFor({ timeout: ANSWER_MS });
 
 async function ask(question) {
@@ -342,4 +377,200 @@ test('files are added by dropping them on the page', async () => {
   await page.locator('.upload', { hasText: 'dropped.txt' }).locator('.good').waitFor({ timeout: ANSWER_MS });
   await row('dropped.txt').waitFor();
   await remove('dropped.txt');
+});
+
+const BIRCH = `TENANCY AGREEMENT FOR BIRCH HOUSE
+
+Dated 14 March 2019
+
+1. Rent
+
+The rent of Birch House is 1,250 pounds a month, due on the first day of each month.
+
+2. Notices
+
+Either party may end this tenancy of Birch House by giving sixty days of written notice to the other party.
+`;
+const leaflet = (joint) => `# After your ${joint} operation
+
+Dated 2 May 2021
+
+## Confidentiality
+
+The clinic keeps the records of every ${joint} patient for ten years and gives written notice before it destroys them.
+`;
+
+test('asking is narrowed by kind, date and label, and each chip takes its own off', async () => {
+  const ids = [await put('fernhill-lease.txt', LEASE), await put('birch-house.txt', BIRCH, ['Mill Street']), await put('knee.md', leaflet('knee'))];
+  await page.reload();
+  await page.getByRole('button', { name: 'More…' }).click();
+  await page.getByRole('checkbox', { name: 'Text' }).check();
+  await page.getByRole('checkbox', { name: 'Mill Street' }).check();
+  // The other way round: days are put in order.
+  await page.getByLabel('From').fill('2019-12-31');
+  await page.getByLabel('To', { exact: true }).fill('2019-01-01');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.activeElement.id === 'more-open');
+  assert.deepEqual(await page.locator('.chip span').allTextContents(), ['Text', '1 Jan 2019 – 31 Dec 2019', 'Label Mill Street']);
+  const request = await search('How many days of written notice are needed?');
+  assert.deepEqual([request.types, request.labels, request.dated_from, request.dated_to], [['txt'], ['Mill Street'], '2019-01-01', '2019-12-31']);
+  assert.deepEqual(await passageFiles(), ['birch-house.txt']);
+
+  await page.getByRole('button', { name: 'Do not ask only in files with the label Mill Street' }).click();
+  await page.getByRole('button', { name: 'Do not ask only in files of these days' }).click();
+  await search('How many days of written notice are needed?');
+  assert.deepEqual(await passageFiles(), ['birch-house.txt', 'fernhill-lease.txt']);
+  await page.getByRole('button', { name: 'Do not ask only in files of the kind Text' }).click();
+  await search('How many days of written notice are needed?');
+  assert.deepEqual(await passageFiles(), ['birch-house.txt', 'fernhill-lease.txt', 'knee.md']);
+  await takeOut(...ids);
+});
+
+test('nothing found where was asked says so and offers all files', async () => {
+  const ids = [await put('birch-house.txt', BIRCH), await put('knee.md', leaflet('knee'))];
+  await page.reload();
+  await page.getByRole('button', { name: 'More…' }).click();
+  await page.getByLabel('From').fill('2090-01-01');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await ask('What is the rent of Birch House?');
+  await page.getByText('Nothing was found where you asked.').waitFor();
+  assert.match(await page.locator('.notice-hint').innerText(), /^You asked only in files dated 1 January 2090 or later/);
+  await page.getByRole('button', { name: 'Ask in all files' }).click();
+  await page.locator('#passages-list .passage').first().waitFor({ timeout: ANSWER_MS });
+  assert.equal(await page.locator('.chip').count(), 0);
+  assert.equal(await page.locator('#earlier-list li').count(), 0, 'the question is not there twice');
+  await page.keyboard.press('Escape');
+  await takeOut(...ids);
+});
+
+test('labels are put on a file and taken off, and its date is shown', async () => {
+  const id = await put('birch-house.txt', BIRCH);
+  const labels = async () => (await (await page.request.get(`${server.url}/api/v1/documents?q=birch-house`)).json()).documents[0].labels;
+  await page.locator('#open-files').click();
+  await row('birch-house.txt').getByText('dated 14 March 2019').waitFor();
+  await row('birch-house.txt').getByRole('button', { name: 'Add a label to birch-house.txt' }).click();
+  await page.keyboard.type('Mill Street');
+  await page.keyboard.press('Enter');
+  await row('birch-house.txt').locator('.chip', { hasText: 'Mill Street' }).waitFor();
+  // The box stays for the next one; Esc leaves it and not the panel.
+  await page.keyboard.type('<b>closed</b>');
+  await page.keyboard.press('Enter');
+  await row('birch-house.txt').locator('.chip', { hasText: '<b>closed</b>' }).waitFor();
+  await page.keyboard.press('Escape');
+  assert.ok(await page.locator('#files').isVisible());
+  assert.deepEqual(await labels(), ['<b>closed</b>', 'Mill Street']);
+  await page.getByRole('button', { name: 'Take the label <b>closed</b> off birch-house.txt' }).click();
+  await row('birch-house.txt').locator('.chip', { hasText: 'closed' }).waitFor({ state: 'detached' });
+  assert.deepEqual(await labels(), ['Mill Street']);
+  await takeOut(id);
+});
+
+test('a passage tells its section and date, where else its words stand, and why it came', async () => {
+  const text = leaflet('knee');
+  const ids = [await put('knee.md', text), await put('knee-copy.md', `${text}\n`), await put('birch-house.txt', BIRCH)];
+  const request = await search('How many years does the clinic keep the records of patients?');
+  assert.equal(request.explain, true);
+  const first = page.locator('#passages-list > li').first();
+  assert.match(await first.locator('.path').innerText(), /After your knee operation.* · dated 2 May 2021/);
+  await first.getByText('The same words in 1 other file').click();
+  await first.locator('.also button').click();
+  assert.match(await page.locator('#reader-file').innerText(), /^knee(-copy)?\.md$/);
+  await page.locator('#reader mark').first().waitFor();
+  await page.keyboard.press('Escape');
+  await first.getByText('Why this passage').click();
+  const why = await first.locator('.why').innerText();
+  assert.match(why, /number 1 by (meaning|words)/);
+  assert.match(why, /words of your question: .*(years|records|patients)/);
+  await takeOut(...ids);
+});
+
+test('more passages are shown on demand, each once', async () => {
+  const birds = ['heron', 'kestrel', 'lapwing', 'wren', 'osprey', 'curlew', 'dunlin', 'avocet', 'bittern', 'plover', 'siskin', 'whimbrel'];
+  const places = ['by the mill', 'on the tower', 'under the bridge', 'in the orchard', 'near the clinic', 'along the canal'];
+  const ids = [];
+  for (const [at, bird] of birds.entries()) {
+    ids.push(await put(`${bird}.txt`, `The ${bird} nests ${places[at % places.length]} and was counted ${at + 3} times by the warden in year ${1990 + at}.`));
+  }
+  await search('Which birds nest and were counted by the warden?');
+  const before = await page.locator('#passages-list .passage').count();
+  const sent = page.waitForRequest('**/api/v1/search');
+  await page.getByRole('button', { name: 'Show more passages' }).click();
+  assert.equal((await sent).postDataJSON().offset, before);
+  await page.locator('#passages-list .passage').nth(before).waitFor();
+  await page.waitForFunction((at) => document.activeElement === document.querySelectorAll('#passages-list .passage')[at], before);
+  const files = await page.locator('#passages-list .passage-where b').allTextContents();
+  assert.equal(new Set(files).size, files.length, `no passage twice: ${files}`);
+  await takeOut(...ids);
+});
+
+test('a follow-up is understood with what was asked before, until a new conversation begins', async () => {
+  const ids = [await put('fernhill-lease.txt', LEASE), await put('birch-house.txt', BIRCH)];
+  assert.deepEqual((await search(QUESTION)).conversation, []);
+  const followUp = await search('And the rent?');
+  assert.deepEqual(followUp.conversation, [{ question: QUESTION, answer: '' }]);
+  assert.match(await page.locator('#understood').innerText(), /^Understood as: .*rent.*fernhill-lease\.txt/);
+  const earlier = page.locator('#earlier-list > li');
+  assert.equal(await earlier.count(), 1);
+  assert.ok(!await earlier.locator('.passage').first().isVisible(), 'folded away');
+  await earlier.getByText(QUESTION).click();
+  await earlier.getByText(/^\d+ passages?$/).click();
+  await earlier.locator('.passage').first().click();
+  await page.locator('#reader mark').first().waitFor();
+  await page.keyboard.press('Escape');
+  assert.equal(page.url(), `${server.url}/`);
+  assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, history.state]), [0, 0, '', null]);
+
+  await page.getByRole('button', { name: 'New conversation' }).click();
+  await page.waitForFunction(() => document.activeElement.id === 'question');
+  assert.ok(!await page.locator('#earlier, #result').locator('visible=true').count());
+  assert.deepEqual((await search('And the rent?')).conversation, []);
+  assert.equal(await page.locator('#understood').innerText(), '');
+  await takeOut(...ids);
+});
+
+test('earlier answers stay with their sources, and only the last six are sent, cut short', async () => {
+  const passages = [{ n: 1, document: 'x', file: 'a.pdf', collection: 'default', page_start: 3, page_end: 3, text: 'One.', score: 0.9 }];
+  const answer = `Yes. [1] ${'Long. '.repeat(200)}`;
+  await answerWith(answer, { passages, citations: [{ n: 1, document: 'x', file: 'a.pdf', page: 3, quote: 'One.' }] });
+  let sent;
+  for (let turn = 0; turn < 8; turn += 1) {
+    const request = page.waitForRequest('**/api/v1/ask');
+    await ask(`Question ${turn}?`);
+    sent = (await request).postDataJSON();
+    await page.locator('#asked', { hasText: `Question ${turn}?` }).waitFor();
+    await answered();
+  }
+  assert.deepEqual(sent.conversation.map(({ question }) => question), [1, 2, 3, 4, 5, 6].map((turn) => `Question ${turn}?`));
+  assert.ok(sent.conversation.every((turn) => turn.answer.startsWith('Yes. Long.') && turn.answer.length <= 600));
+  assert.equal(await page.locator('#earlier-list > li').count(), 3, 'the newest in sight');
+  await page.getByText('4 questions before these').click();
+  assert.equal(await page.locator('#older-list > li').count(), 4);
+  const first = page.locator('#older-list > li').first();
+  await first.getByText('Question 0?').click();
+  await first.getByRole('button', { name: 'Source 1: a.pdf, page 3' }).waitFor();
+  assert.equal(await first.locator('.source-quote').innerText(), 'One.');
+});
+
+test('narrowing, reasons and a conversation fit a phone', async () => {
+  await open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  const label = 'a label that is as long as one may be and has no end to it';
+  const ids = [await put('fernhill-lease.txt', LEASE, [label]), await put(`${'birch-house_'.repeat(12)}.txt`, BIRCH)];
+  await page.reload();
+  await page.getByRole('button', { name: 'More…' }).tap();
+  await page.getByRole('checkbox', { name: label }).tap();
+  assert.ok(await sidewaysScroll() <= 0, 'with the box of kinds, dates and labels open');
+  const more = await page.locator('#more').boundingBox();
+  assert.ok(more.x >= 0 && more.x + more.width <= 360);
+  await page.getByRole('button', { name: 'Done' }).tap();
+  await search(QUESTION);
+  await page.getByText('Why this passage').first().tap();
+  assert.ok(await sidewaysScroll() <= 0, 'with a reason open');
+  await search(`And the rent of ${'Fernhill'.repeat(12)}?`);
+  await page.locator('#earlier-list summary').first().tap();
+  assert.ok(await sidewaysScroll() <= 0, 'with an earlier question open');
+  await page.locator('#open-files').tap();
+  await row('fernhill-lease.txt').locator('.chip').waitFor();
+  assert.ok(await page.locator('#files .panel-body').evaluate((body) => body.scrollWidth <= body.clientWidth), 'with labels in the list of files');
+  await page.keyboard.press('Escape');
+  await takeOut(...ids);
 });

@@ -55,7 +55,7 @@ function begin(mine) {
   document.body.classList.add('has-result');
   $('go').textContent = 'Stop';
   box.value = '';
-  box.placeholder = 'Ask a follow-up, or something else';
+  box.placeholder = 'Ask another question';
   grow();
   $('start').replaceChildren();
   $('result').hidden = false;
@@ -72,7 +72,8 @@ function begin(mine) {
   tick(mine);
   // Tab then leads from the question to the marks of its answer; `/` leads back to the box.
   $('asked').focus({ preventScroll: true });
-  $('asked').scrollIntoView({ block: 'nearest' });
+  const { top } = $('asked').getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $('asked').scrollIntoView();
 }
 
 function tick(mine) {
@@ -140,12 +141,14 @@ function done(mine, { answer, refused, citations, passages, model }) {
   $('sources').hidden = !byNumber.size;
   $('sources-list').replaceChildren(...sourcesOf(mine));
   namePassages(mine, refused ? 'Closest passages' : 'Passages');
+  const nowhere = Boolean(refused && !mine.passages.length && inWords(mine.narrowed));
+  if (nowhere) $('answer').replaceChildren();
   if (refused) offerMore(mine);
   const total = performance.now() - mine.started;
   $('times').textContent = [
     mine.first === undefined ? '' : `First words after ${seconds(mine.first)}`, `${mine.first === undefined ? 'C' : 'c'}omplete after ${seconds(total)}`, model,
   ].filter(Boolean).join(' · ');
-  $('answer-foot').hidden = false;
+  $('answer-foot').hidden = nowhere;
 }
 
 function failed(mine, problem) {
@@ -154,7 +157,7 @@ function failed(mine, problem) {
   if (problem.name === 'AbortError') return say(mine.text ? 'Stopped. What was written so far has not been checked against your files.' : 'Stopped.');
   say('');
   const known = problem instanceof Problem ? problem : lost();
-  const again = h('button', { type: 'button', class: 'button', onclick: () => ask(mine.question) }, 'Ask again');
+  const again = h('button', { type: 'button', class: 'button', onclick: () => ask(mine.question, { instead: true }) }, 'Ask again');
   $('notice').replaceChildren(notice(known, again, ...(inWords(mine.narrowed) && /^(unknown_|bad_dates)/.test(known.code) ? [everywhere(mine)] : [])));
   giveBack(mine.question);
   if (!known.retry_s) return;
@@ -212,7 +215,7 @@ async function more(mine) {
 function offerMore(mine) {
   const where = inWords(mine.narrowed);
   if (!where) return;
-  const what = mine.passages.length ? 'Only a part of your files was looked at' : 'No file fits where you asked';
+  const what = mine.passages.length ? 'Only a part of your files was looked at' : 'Nothing was found where you asked';
   const told = notice({ message: what, hint: `You asked only ${where}` }, everywhere(mine));
   told.classList.add('calm');
   $('notice').replaceChildren(told);
@@ -246,9 +249,10 @@ async function copy() {
 
 // ---- the conversation
 
-// What the service looks back at; it keeps no conversation itself.
+// How far the service looks back (it keeps no conversation itself), and how many questions stay in sight.
 const MOST_TURNS = 6;
 const MOST_ANSWER = 600;
+const NEAR_TURNS = 3;
 
 /** What was asked and answered before, for the service to understand a follow-up with. */
 function conversation() {
@@ -271,6 +275,11 @@ function putAway(mine) {
       citations.length ? h('ol', { class: 'sources', 'aria-label': 'Sources' }, sourcesOf(mine)) : null,
       all.length ? h('details', {}, h('summary', { class: 'quiet' }, count(all.length, 'passage')),
         h('ol', { class: 'passages' }, passagesOf(all, { question, best: bestOf(all) }))) : null))));
+  // The newest stay in sight; a long conversation would push the answer off the screen.
+  while ($('earlier-list').children.length > NEAR_TURNS) $('older-list').append($('earlier-list').firstElementChild);
+  const older = $('older-list').children.length;
+  $('earlier-older').hidden = !older;
+  $('earlier-older').firstElementChild.textContent = `${count(older, 'question')} before these`;
   $('earlier').hidden = false;
 }
 
@@ -279,8 +288,8 @@ function startAfresh() {
   clearInterval(countdown);
   shown = null;
   turns.length = 0;
-  $('earlier-list').replaceChildren();
-  for (const id of ['earlier', 'result', 'talk']) $(id).hidden = true;
+  for (const id of ['earlier-list', 'older-list']) $(id).replaceChildren();
+  for (const id of ['earlier', 'earlier-older', 'result', 'talk']) $(id).hidden = true;
   document.body.classList.remove('has-result');
   if ($('reader').open) $('reader').close();
   box.value = '';

@@ -116,9 +116,9 @@ export function when(time) {
 }
 
 /** A day of the API (`2018-04-30`) as people write it; it has no time and no zone. */
-export function day(date) {
-  const [year, month, number] = date.split('-').map(Number);
-  return new Date(year, month - 1, number).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
+export function day(date, month = 'long') {
+  const [year, monthNumber, number] = date.split('-').map(Number);
+  return new Date(year, monthNumber - 1, number).toLocaleDateString('en-GB', { day: 'numeric', month, year: 'numeric' });
 }
 
 /** Runs `act` once typing pauses. */

@@ -2,8 +2,26 @@
 
 import { $, day, get, h, soon } from './kit.js';
 
-// By the extension that the API takes. Names of files go by their endings, people by these words.
-const TYPES = new Map([['pdf', 'PDF'], ['docx', 'Word'], ['txt', 'Text'], ['md', 'Markdown']]);
+// What people call a kind of file; for each of its media types the extension that the API takes.
+const KINDS = new Map(Object.entries({
+  PDF: { 'application/pdf': 'pdf' },
+  Word: {
+    'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'docx',
+    'application/vnd.oasis.opendocument.text': 'odt', 'application/rtf': 'rtf',
+  },
+  Spreadsheets: {
+    'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet': 'xlsx', 'application/vnd.ms-excel': 'xls',
+    'application/vnd.oasis.opendocument.spreadsheet': 'ods', 'text/csv': 'csv',
+  },
+  Presentations: { 'application/vnd.openxmlformats-officedocument.presentationml.presentation': 'pptx' },
+  Mail: { 'message/rfc822': 'eml', 'application/vnd.ms-outlook': 'msg' },
+  'Web pages': { 'text/html': 'html' },
+  Pictures: { 'image/*': 'png' },
+  Text: { 'text/plain': 'txt' },
+  Markdown: { 'text/markdown': 'md' },
+}));
+// The extensions of what is in, by kind: only they are offered.
+const present = new Map();
 const chosen = { files: new Set(), types: new Set(), labels: new Set(), from: '', to: '' };
 
 /** What narrows the next question, as the API takes it. */
@@ -12,7 +30,7 @@ export function narrowing() {
   const request = {};
   if ($('collection').value) request.collections = [$('collection').value];
   if (chosen.files.size) request.documents = [...chosen.files];
-  if (chosen.types.size) request.types = [...chosen.types];
+  if (chosen.types.size) request.types = [...chosen.types].flatMap((kind) => present.get(kind));
   if (chosen.labels.size) request.labels = [...chosen.labels];
   if (from) request.dated_from = from;
   if (to) request.dated_to = to;
@@ -22,11 +40,13 @@ export function narrowing() {
 /** The same in words; empty when nothing narrows. */
 export function inWords({ collections, documents, types, labels, dated_from: from, dated_to: to }) {
   const either = (words) => words.join(' or ');
-  return [
-    collections && `in the collection ${either(collections)}`, documents && `in ${either(documents)}`,
-    types && `of the kind ${either(types.map((type) => TYPES.get(type)))}`, labels && `labelled ${either(labels)}`,
-    (from || to) && `${dated(from, to).toLowerCase()} (files that bear no date are left out)`,
+  const which = [
+    collections && `of the collection ${either(collections)}`,
+    types && `of the kind ${either([...KINDS].filter(([, all]) => Object.values(all).some((type) => types.includes(type))).map(([kind]) => kind))}`, labels && `labelled ${either(labels)}`,
+    (from || to) && `dated ${dated(from, to)} (those that bear no date are left out)`,
   ].filter(Boolean).join(', ');
+  const files = documents ? `in ${either(documents)}` : which && 'in files';
+  return [files, which].filter(Boolean).join(documents ? ', ' : ' ');
 }
 
 /** Takes all narrowing off. */
@@ -65,10 +85,10 @@ function days() {
   return from && to && from > to ? [to, from] : [from, to];
 }
 
-function dated(from, to) {
-  if (from && from === to) return `Dated ${day(from)}`;
-  if (from && to) return `Dated ${day(from)} to ${day(to)}`;
-  return from ? `Dated ${day(from)} or later` : `Dated ${day(to)} or earlier`;
+function dated(from, to, month) {
+  if (from && from === to) return day(from, month);
+  if (from && to) return `${day(from, month)} – ${day(to, month)}`;
+  return from ? `${day(from, month)} or later` : `${day(to, month)} or earlier`;
 }
 
 function show() {
@@ -83,8 +103,8 @@ function show() {
   const [from, to] = days();
   $('chips').replaceChildren(
     ...[...chosen.files].map((file) => chip(file, `Do not ask only in ${file}`, () => chosen.files.delete(file))),
-    ...[...chosen.types].map((type) => chip(TYPES.get(type), `Do not ask only in ${TYPES.get(type)} files`, () => chosen.types.delete(type))),
-    ...(from || to ? [chip(dated(from, to), 'Do not ask only in files of these days', () => Object.assign(chosen, { from: '', to: '' }))] : []),
+    ...[...chosen.types].map((kind) => chip(kind, `Do not ask only in files of the kind ${kind}`, () => chosen.types.delete(kind))),
+    ...(from || to ? [chip(dated(from, to, 'short'), 'Do not ask only in files of these days', () => Object.assign(chosen, { from: '', to: '' }))] : []),
     ...[...chosen.labels].map((label) => chip(`Label ${label}`, `Do not ask only in files with the label ${label}`, () => chosen.labels.delete(label))));
   $('narrow-open').textContent = chosen.files.size ? 'and in…' : 'Ask only in…';
   for (const box of $('more').querySelectorAll('input[type="checkbox"]')) box.checked = chosen[box.name].has(box.value);
@@ -98,11 +118,16 @@ function initMore() {
   const more = $('more');
   const opener = $('more-open');
   const tick = (name, value, text) => h('label', { class: 'tick' }, h('input', { type: 'checkbox', name, value }), h('span', {}, text));
-  $('more-types').replaceChildren(...[...TYPES].map(([type, word]) => tick('types', type, word)));
 
-  const showLabels = async () => {
-    const { labels } = await get('/api/v1/labels').catch(() => ({ labels: [] }));
-    // A label that narrows stays to be taken off, even when its last file has gone.
+  const offer = async () => {
+    const { labels, media_types: media } = await get('/api/v1/labels').catch(() => ({ labels: [], media_types: [] }));
+    // A kind or a label that narrows stays to be taken off, even when its last file has gone.
+    for (const [kind, all] of KINDS) {
+      const types = media.filter((type) => type in all).map((type) => all[type]);
+      if (types.length) present.set(kind, types);
+      else if (!chosen.types.has(kind)) present.delete(kind);
+    }
+    $('more-types').replaceChildren(...[...KINDS.keys()].filter((kind) => present.has(kind)).map((kind) => tick('types', kind, kind)));
     const all = [...new Set([...labels, ...chosen.labels])];
     $('more-labels').replaceChildren(...(all.length ? all.map((label) => tick('labels', label, label))
       : [h('p', { class: 'quiet' }, 'No file has a label yet. You can put labels on files under Files.')]));
@@ -118,8 +143,8 @@ function initMore() {
     if (!more.hidden) return close();
     more.hidden = false;
     opener.setAttribute('aria-expanded', 'true');
-    showLabels();
-    more.querySelector('input').focus();
+    more.focus({ preventScroll: true });
+    offer().then(() => { if (!more.hidden) more.scrollIntoView({ block: 'nearest' }); });
   });
   more.addEventListener('change', ({ target }) => {
     if (target.type === 'checkbox') chosen[target.name][target.checked ? 'add' : 'delete'](target.value);

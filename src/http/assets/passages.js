@@ -7,6 +7,7 @@ let drawn = 0;
 
 /** Passages as items of a list. `best` is the score that fills the bar, `from` how many stand before them. */
 export function passagesOf(passages, { question, best, from = 0 }) {
+  // The service says which words count; without it, all but the shortest do.
   const words = [...new Set(question.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? [])];
   return passages.map((passage, index) => {
     const { document: id, file, page_start: page, text, score, dated, also = [], why } = passage;
@@ -14,14 +15,14 @@ export function passagesOf(passages, { question, best, from = 0 }) {
     const described = `snippet-${drawn += 1}`;
     const bar = h('span', { class: 'score', 'aria-hidden': 'true', title: `Closeness ${score.toFixed(3)}` }, h('span'));
     bar.firstChild.style.width = `${Math.max(4, Math.min(100, Math.round((score / best) * 100)))}%`;
-    const path = pathOf(passage);
+    const under = [pathOf(passage).join(' › '), dated && `dated ${day(dated)}`].filter(Boolean).join(' · ');
     return h('li', {},
       h('button', {
         type: 'button', class: 'passage', 'aria-haspopup': 'dialog', 'aria-label': `Passage ${n}: ${file}, ${pagesOf(passage)}`,
         'aria-describedby': described, onclick: () => openPage({ document: id, file, page, passage: text }),
-      }, h('span', { class: 'passage-where' }, h('b', {}, file), ` ${pagesOf(passage)}`, dated ? ` · dated ${day(dated)}` : '', bar),
-      path.length ? h('span', { class: 'path' }, path.join(' › ')) : null,
-      h('span', { class: 'snippet', id: described }, snippet(text, words))),
+      }, h('span', { class: 'passage-where' }, bar, h('b', {}, file), ` ${pagesOf(passage)}`),
+      under ? h('span', { class: 'path' }, under) : null,
+      h('span', { class: 'snippet', id: described }, snippet(text, why?.words.length ? why.words : words))),
       also.length || why ? h('div', { class: 'passage-foot' }, alsoIn(also, text), why ? whyOf(why, passage, question) : null) : null);
   });
 }
@@ -33,7 +34,8 @@ export const bestOf = (passages) => Math.max(...passages.map(({ score }) => scor
 function pathOf({ file, title, section = [] }) {
   const plain = (words) => words.toLowerCase().replace(/[^\p{L}\d]/gu, '');
   const stem = plain(file.replace(/^.*\//, '').replace(/\.\w+$/, ''));
-  return [title, ...section].filter((part, at, all) => part?.trim() && plain(part) !== stem
+  // A heading out of a table of contents brings its dots and page number along.
+  return [title, ...section].map((part) => part?.replace(/[.·…\s]{4,}\d*\s*$/, '')).filter((part, at, all) => part?.trim() && plain(part) !== stem
     && all.findIndex((other) => other && plain(other) === plain(part)) === at);
 }
 
@@ -51,17 +53,14 @@ function whyOf({ asked, named, meaning_rank: meaning, words_rank: byWords, words
   const ranks = [meaning && `number ${meaning} by meaning`, byWords && `number ${byWords} by words`].filter(Boolean);
   const reasons = [
     named && 'Your question names this file.',
-    ranks.length && `${named ? 'In this file' : 'Where you asked'} it is ${ranks.join(' and ')}.`,
+    ranks.length && `${named ? 'In it, this passage is' : 'Of the passages searched it is'} ${ranks.join(' and ')}.`,
     words.length && `It has these words of your question: ${whole(words, `${asked} ${question}`).join(', ')}.`,
     exact.length && `It has exactly as you wrote it: ${quoted(exact)}.`,
     reranked !== undefined && 'A second model compared it with your question and put it in this place.',
-    plainly(asked) !== plainly(question) && `Searched for: “${asked}”.`,
   ].filter(Boolean);
   return h('details', {}, h('summary', { 'aria-label': `Why this passage: ${file}, page ${page}` }, 'Why this passage'),
     h('ul', { class: 'why' }, reasons.map((reason) => h('li', {}, reason))));
 }
-
-const plainly = (text) => text.toLowerCase().replace(/[^\p{L}\d]+/gu, ' ').trim();
 
 /** Words without their endings as the question has them. */
 function whole(stems, question) {
@@ -71,7 +70,7 @@ function whole(stems, question) {
 
 /** The part of a passage that holds most of the question's words, with those words in bold. */
 function snippet(text, words) {
-  const sentences = text.replace(/\s+/g, ' ').trim().split(/(?<=[.;:!?]) /);
+  const sentences = text.replace(/^#{1,6} +/gm, '').replace(/[.·…]{4,}/g, '…').replace(/\s+/g, ' ').trim().split(/(?<=[.;:!?]) /);
   const held = (sentence) => words.filter((word) => sentence.toLowerCase().includes(word)).length;
   let best = 0;
   sentences.forEach((sentence, index) => { if (held(sentence) > held(sentences[best])) best = index; });
