@@ -1,17 +1,32 @@
 //! A file's bytes in, a document with its pages and chunks out; also what changed in a folder.
 //! A leaf: it knows no network, no runtime, no model and no store, so it builds and is tested in seconds.
 
+mod archive;
+mod attachments;
 mod body;
 mod chunk;
 mod clean;
 mod document;
 mod docx;
+mod flow;
 mod folder;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod html;
+mod lzfu;
+mod mail;
+mod odt;
+mod outlook;
 mod pdf;
+mod picture;
+mod properties;
+mod rtf;
+mod sheets;
+mod slides;
+mod table;
 mod text;
 mod tokens;
+mod xml;
 
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
 pub use document::{
@@ -23,4 +38,4 @@ pub use tokens::{TokenCounter, TokenizerError};
 
 /// The revision of this crate's reading and chunking: raised when the same bytes would give
 /// other pages or chunks, so that stored documents are known to be out of date.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
