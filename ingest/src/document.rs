@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{docx, pdf, text};
+use crate::{docx, html, mail, odt, outlook, pdf, picture, rtf, sheets, slides, table, text};
 
 /// Reads a file: its type by the name's extension, its text page by page.
 ///
@@ -27,6 +27,15 @@ pub fn read_with_attachments(file_name: &str, bytes: &[u8], limits: &Limits) -> 
         MediaType::Pdf => pdf::read(bytes, limits)?,
         MediaType::Docx => docx::read(bytes, limits)?,
         MediaType::Markdown | MediaType::Text => text::read(bytes, media_type, limits)?,
+        MediaType::Html => html::read(bytes, limits)?,
+        MediaType::Rtf => rtf::read(bytes, limits)?,
+        MediaType::Odt => odt::read(bytes, limits)?,
+        MediaType::Xlsx | MediaType::Xls | MediaType::Ods => sheets::read(bytes, media_type, limits)?,
+        MediaType::Csv => table::read(bytes, limits)?,
+        MediaType::Pptx => slides::read(bytes, limits)?,
+        MediaType::Mail => return mail::read(bytes, limits),
+        MediaType::OutlookMail => return outlook::read(bytes, limits),
+        MediaType::Picture => picture::read(bytes)?,
     };
     Ok(Reading { document, attachments: Vec::new() })
 }
@@ -66,6 +75,13 @@ pub struct Document {
     pub problems: Vec<Problem>,
 }
 
+impl Document {
+    /// Pages of which nothing else is known.
+    pub(crate) fn of(media_type: MediaType, pages: Vec<Page>) -> Self {
+        Self { title: None, author: None, written: None, media_type, pages, problems: Vec::new() }
+    }
+}
+
 /// The kinds of file that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,22 +94,73 @@ pub enum MediaType {
     Markdown,
     /// Plain text in any encoding.
     Text,
+    /// A web page.
+    Html,
+    /// Rich Text Format.
+    Rtf,
+    /// `OpenDocument` text.
+    Odt,
+    /// Office Open XML workbook, also its binary form.
+    Xlsx,
+    /// The workbook of older versions of Excel.
+    Xls,
+    /// `OpenDocument` spreadsheet.
+    Ods,
+    /// A table as text.
+    Csv,
+    /// Office Open XML presentation.
+    Pptx,
+    /// A mail as it was sent.
+    Mail,
+    /// A mail as Outlook keeps it.
+    OutlookMail,
+    /// A picture, whose text is to be recognised.
+    Picture,
 }
 
 impl MediaType {
-    /// The file name extensions that can be read, in lower case.
-    pub const EXTENSIONS: [&'static str; 6] = ["pdf", "docx", "md", "markdown", "txt", "text"];
+    /// The file name extensions that can be read, in lower case, with their types.
+    pub const EXTENSIONS: [(&'static str, Self); 29] = [
+        ("pdf", Self::Pdf),
+        ("docx", Self::Docx),
+        ("docm", Self::Docx),
+        ("md", Self::Markdown),
+        ("markdown", Self::Markdown),
+        ("txt", Self::Text),
+        ("text", Self::Text),
+        ("html", Self::Html),
+        ("htm", Self::Html),
+        ("xhtml", Self::Html),
+        ("rtf", Self::Rtf),
+        ("odt", Self::Odt),
+        ("xlsx", Self::Xlsx),
+        ("xlsm", Self::Xlsx),
+        ("xlsb", Self::Xlsx),
+        ("xls", Self::Xls),
+        ("ods", Self::Ods),
+        ("csv", Self::Csv),
+        ("tsv", Self::Csv),
+        ("pptx", Self::Pptx),
+        ("pptm", Self::Pptx),
+        ("eml", Self::Mail),
+        ("msg", Self::OutlookMail),
+        ("png", Self::Picture),
+        ("jpg", Self::Picture),
+        ("jpeg", Self::Picture),
+        ("tif", Self::Picture),
+        ("tiff", Self::Picture),
+        ("jpe", Self::Picture),
+    ];
 
     /// The type that a file name's extension says, in any case.
     pub fn from_name(file_name: &str) -> Option<Self> {
-        let extension = Path::new(file_name).extension()?.to_str()?;
-        match extension.to_ascii_lowercase().as_str() {
-            "pdf" => Some(Self::Pdf),
-            "docx" => Some(Self::Docx),
-            "md" | "markdown" => Some(Self::Markdown),
-            "txt" | "text" => Some(Self::Text),
-            _ => None,
-        }
+        let extension = Path::new(file_name).extension()?.to_str()?.to_ascii_lowercase();
+        Self::EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|&(_, media_type)| media_type)
+    }
+
+    /// Whether such a file carries others, which are documents of their own.
+    pub fn carries_files(self) -> bool {
+        matches!(self, Self::Mail | Self::OutlookMail)
     }
 
     /// The registered media type (IANA).
@@ -103,6 +170,18 @@ impl MediaType {
             Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
             Self::Markdown => "text/markdown",
             Self::Text => "text/plain",
+            Self::Html => "text/html",
+            Self::Rtf => "application/rtf",
+            Self::Odt => "application/vnd.oasis.opendocument.text",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Xls => "application/vnd.ms-excel",
+            Self::Ods => "application/vnd.oasis.opendocument.spreadsheet",
+            Self::Csv => "text/csv",
+            Self::Pptx => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            Self::Mail => "message/rfc822",
+            Self::OutlookMail => "application/vnd.ms-outlook",
+            // Which one, its bytes tell.
+            Self::Picture => "image/*",
         }
     }
 
@@ -113,6 +192,17 @@ impl MediaType {
             Self::Docx => "Word document (.docx)",
             Self::Markdown => "Markdown file",
             Self::Text => "text file",
+            Self::Html => "web page",
+            Self::Rtf => "Rich Text file",
+            Self::Odt => "OpenDocument text",
+            Self::Xlsx => "Excel workbook (.xlsx)",
+            Self::Xls => "Excel workbook (.xls)",
+            Self::Ods => "OpenDocument spreadsheet",
+            Self::Csv => "table (.csv)",
+            Self::Pptx => "PowerPoint presentation (.pptx)",
+            Self::Mail => "mail (.eml)",
+            Self::OutlookMail => "Outlook message (.msg)",
+            Self::Picture => "picture",
         }
     }
 }
@@ -239,6 +329,9 @@ pub enum ReadError {
         /// How many pages were looked at.
         pages: usize,
     },
+    /// A picture, which has no text of its own.
+    #[error("the file is a picture, whose text has to be recognised first")]
+    Picture,
     /// A limit of [`Limits`] is passed.
     #[error("the file is too large: {found} {what}, the limit is {limit}")]
     TooLarge {
@@ -260,6 +353,7 @@ impl ReadError {
             Self::NotWhatItSays { .. } => "Open it in the program it came from and save it again under the right type.",
             Self::Locked => "Open it with its password, save a copy without one and add the copy.",
             Self::Damaged(_) => "Get the file again from where it came, or open it and save it anew as PDF.",
+            Self::Picture => "Run it through text recognition (OCR) and add the result, a PDF or a text file.",
             Self::NoText { .. } => "It is probably a scan: run it through text recognition (OCR) and add the result.",
             Self::TooLarge { .. } => "Split the file into smaller ones and add those.",
         }

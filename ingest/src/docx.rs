@@ -1,134 +1,143 @@
-//! Word documents: paragraphs, headings, tables and notes from Office Open XML; pages where Word
-//! last broke them.
+//! Word documents: paragraphs, headings, tables and notes from Office Open XML; pages where Word last broke them.
+//! Insertions that are tracked count as text, deletions do not, as a reader sees the final text.
 
-use std::io::{Cursor, Read};
+use std::collections::HashMap;
 
-use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
-use zip::ZipArchive;
-use zip::result::ZipError;
+use crate::archive::Archive;
+use crate::flow::Flow;
+use crate::properties::Properties;
+use crate::xml::{Element, Piece, walk};
+use crate::{Document, Limits, MediaType, Problem, ReadError};
 
-use crate::clean::{push_clean, tidy_lines};
-use crate::text::{decode, plain_page};
-use crate::{Document, Limits, MediaType, Page, Problem, ReadError};
+const BODY: &str = "word/document.xml";
 
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
-    let mut archive = open(bytes)?;
-    let body = part(&mut archive, "word/document.xml", limits)?
-        .ok_or(ReadError::NotWhatItSays { named: MediaType::Docx.name() })?;
-    let mut flow = Flow::default();
-    flow.read(&body).map_err(ReadError::Damaged)?;
+    let mut archive = Archive::open(bytes, MediaType::Docx, limits)?;
+    let body = archive.text(BODY)?.ok_or(ReadError::NotWhatItSays { named: MediaType::Docx.name() })?;
+    let styles = archive.text("word/styles.xml")?.map(|xml| styles(&xml)).unwrap_or_default();
+    let mut text = Body { styles, ..Body::default() };
+    text.read(BODY, &body, limits)?;
     let mut problems = Vec::new();
     for notes in ["word/footnotes.xml", "word/endnotes.xml"] {
-        if let Some(xml) = part(&mut archive, notes, limits)?
-            && let Err(error) = flow.read(&xml)
+        if let Some(xml) = archive.text(notes)?
+            && let Err(error) = text.read(notes, &xml, limits)
         {
             let message = format!("notes of the document cannot be read: {error}");
             problems.push(Problem { page: None, message });
         }
     }
-    let stated = part(&mut archive, "docProps/core.xml", limits)?.and_then(|xml| stated_title(&xml));
-    let (pages, shown) = flow.finish();
-    Limits::check("pages", pages.len(), limits.max_pages)?;
-    if pages.iter().all(|page| page.text.is_empty()) {
-        return Err(ReadError::Empty);
+    if text.has_deletions {
+        let message = "the document has tracked changes: deleted text was left out, inserted text is in".to_owned();
+        problems.push(Problem { page: None, message });
     }
-    Ok(Document { title: stated.or(shown), author: None, written: None, media_type: MediaType::Docx, pages, problems })
+    let document = Document { title: text.title, problems, ..Document::of(MediaType::Docx, text.flow.finish(limits)?) };
+    Ok(Properties::of(&mut archive)?.apply(document))
 }
 
-fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ReadError> {
-    // A Word file with a password is no zip but an OLE container.
-    if bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
-        return Err(ReadError::Locked);
-    }
-    if !bytes.starts_with(b"PK") {
-        return Err(ReadError::NotWhatItSays { named: MediaType::Docx.name() });
-    }
-    ZipArchive::new(Cursor::new(bytes)).map_err(|error| ReadError::Damaged(error.to_string()))
+/// What a paragraph's style says of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Title,
+    Heading(u8),
+    ListItem,
+    Other,
 }
 
-/// A part of the package as text. What it really unpacks to is limited, whatever it declares.
-fn part(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, limits: &Limits) -> Result<Option<String>, ReadError> {
-    let damaged = |error: String| ReadError::Damaged(format!("{name}: {error}"));
-    let part = match archive.by_name(name) {
-        Ok(part) => part,
-        Err(ZipError::FileNotFound) => return Ok(None),
-        Err(error) => return Err(damaged(error.to_string())),
-    };
-    let mut bytes = Vec::new();
-    part.take(limits.max_page_bytes as u64 + 1).read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
-    Limits::check("bytes unpacked", bytes.len(), limits.max_page_bytes)?;
-    Ok(Some(decode(&bytes).0))
+impl Style {
+    /// Names are English in every version of Word, identifiers are not.
+    fn of_name(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let level = name.strip_prefix("heading").map(|rest| rest.trim().parse::<u8>());
+        match level {
+            Some(Ok(level @ 1..=9)) => Self::Heading(level),
+            _ if name == "title" => Self::Title,
+            _ if name.starts_with("list") => Self::ListItem,
+            _ => Self::Other,
+        }
+    }
 }
 
-/// The text as it builds up, element by element.
+/// Styles by identifier.
+fn styles(xml: &str) -> HashMap<String, Style> {
+    let mut styles = HashMap::new();
+    let mut id = None;
+    let _as_far_as_it_goes = walk("word/styles.xml", xml, |piece| {
+        match piece {
+            Piece::Start("style", element) => id = element.attribute("styleId"),
+            Piece::Start("name", element) => {
+                if let (Some(id), Some(name)) = (id.take(), element.attribute("val")) {
+                    styles.insert(id, Style::of_name(&name));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    styles
+}
+
 #[derive(Default)]
-struct Flow {
-    pages: Vec<String>,
-    /// Finished lines of the current page; an empty one parts paragraphs.
-    lines: Vec<String>,
-    line: String,
-    /// Row cells of the tables that are open, outermost first.
-    rows: Vec<Vec<String>>,
-    style: String,
-    shown_title: Option<String>,
+struct Body {
+    flow: Flow,
+    styles: HashMap<String, Style>,
+    style: Option<Style>,
+    /// Of the paragraph itself, from 1; it comes before the style's.
+    outline_level: Option<u8>,
+    title: Option<String>,
     in_text: bool,
-    /// Depth inside alternative content that repeats what another branch says.
+    /// Text that the author has hidden.
+    is_hidden: bool,
+    has_deletions: bool,
+    /// Depth inside of what is not to be read: alternative content that repeats another branch, text that was moved
+    /// away, rulers between notes.
     skipped: usize,
 }
 
-impl Flow {
-    fn read(&mut self, xml: &str) -> Result<(), String> {
-        let mut reader = Reader::from_str(xml);
-        reader.config_mut().check_end_names = false;
-        loop {
-            match reader.read_event().map_err(|error| error.to_string())? {
-                Event::Start(element) => self.start(&element),
-                Event::Empty(element) => {
-                    self.start(&element);
-                    self.end(element.local_name().into_inner());
-                }
-                Event::End(element) => self.end(element.local_name().into_inner()),
-                Event::Text(text) if self.in_text => {
-                    push_clean(&mut self.line, &text.xml10_content());
-                }
-                Event::CData(text) if self.in_text => {
-                    push_clean(&mut self.line, &text.xml10_content());
-                }
-                Event::GeneralRef(entity) if self.in_text => {
-                    let resolved = entity.resolve_char_ref().ok().flatten();
-                    let character = resolved.or_else(|| predefined(&entity.xml10_content()));
-                    if let Some(character) = character {
-                        push_clean(&mut self.line, character.encode_utf8(&mut [0; 4]));
-                    }
-                }
-                Event::Eof => return Ok(()),
-                _ => {}
+impl Body {
+    fn read(&mut self, part: &str, xml: &str, limits: &Limits) -> Result<(), ReadError> {
+        self.in_text = false;
+        self.skipped = 0;
+        walk(part, xml, |piece| {
+            match piece {
+                Piece::Start(name, element) => self.start(name, &element),
+                Piece::End(name) => self.end(name),
+                Piece::Text(text) if self.in_text && self.skipped == 0 && !self.is_hidden => self.flow.push(text),
+                Piece::Text(_) => {}
             }
-        }
+            self.flow.check(limits)
+        })
     }
 
-    fn start(&mut self, element: &BytesStart<'_>) {
-        let name = element.local_name().into_inner();
-        if self.skipped > 0 || name == "Fallback" {
-            self.skipped += 1;
-            return;
-        }
+    fn start(&mut self, name: &str, element: &Element<'_>) {
+        let is_ruler = || matches!(element.attribute("type").as_deref(), Some("separator" | "continuationSeparator"));
+        self.has_deletions |= name == "delText";
         match name {
+            _ if self.skipped > 0 => self.skipped += 1,
+            "Fallback" | "moveFrom" => self.skipped = 1,
+            "footnote" | "endnote" if is_ruler() => self.skipped = 1,
+            "footnote" | "endnote" => self.note_mark(element),
+            "footnoteReference" | "endnoteReference" => self.note_mark(element),
             "t" => self.in_text = true,
-            "p" => self.style.clear(),
-            "pStyle" => self.style = attribute(element, "val").unwrap_or_default(),
-            "tab" if !self.line.is_empty() => self.line.push_str("  "),
-            "noBreakHyphen" => self.line.push('-'),
-            "br" if attribute(element, "type").as_deref() == Some("page") => self.end_page(),
-            "br" | "cr" => self.end_line(),
-            "lastRenderedPageBreak" => self.end_page(),
-            "tr" => self.rows.push(Vec::new()),
-            "tc" => {
-                if let Some(row) = self.rows.last_mut() {
-                    row.push(String::new());
-                }
+            "r" => self.is_hidden = false,
+            "vanish" => self.is_hidden = !matches!(element.attribute("val").as_deref(), Some("0" | "false" | "off")),
+            "p" => (self.style, self.outline_level) = (None, None),
+            "pStyle" => {
+                let id = element.attribute("val").unwrap_or_default();
+                // A style that the file does not describe is known by its identifier.
+                self.style = Some(self.styles.get(&id).copied().unwrap_or_else(|| Style::of_name(&id)));
             }
+            "outlineLvl" if self.flow.current_line().is_empty() => {
+                let level = element.attribute("val").and_then(|level| level.parse::<u8>().ok());
+                self.outline_level = level.filter(|&level| level < 9).map(|level| level + 1);
+            }
+            "tab" if !self.flow.current_line().is_empty() => self.flow.tab(),
+            "noBreakHyphen" => self.flow.push("-"),
+            "br" if element.attribute("type").as_deref() == Some("page") => self.flow.end_page(),
+            "br" | "cr" => self.flow.end_line(),
+            "lastRenderedPageBreak" => self.flow.end_page(),
+            "tbl" => self.flow.start_table(),
+            "tr" => self.flow.start_row(),
+            "tc" => self.flow.start_cell(),
             _ => {}
         }
     }
@@ -141,104 +150,35 @@ impl Flow {
         match name {
             "t" => self.in_text = false,
             "p" => self.end_paragraph(),
-            "tr" => {
-                let cells = self.rows.pop().unwrap_or_default();
-                if cells.iter().any(|cell| !cell.is_empty()) {
-                    self.line = cells.join(" | ");
-                    self.end_line();
-                }
-            }
-            "tbl" if self.rows.is_empty() => self.lines.push(String::new()),
+            "tr" => self.flow.end_row(),
+            "tbl" => self.flow.end_table(),
             _ => {}
         }
     }
 
-    /// A line's end; inside a table, a blank within the cell.
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        let line = line.trim();
-        match self.rows.last_mut().and_then(|row| row.last_mut()) {
-            Some(cell) => {
-                if !cell.is_empty() && !line.is_empty() {
-                    cell.push(' ');
-                }
-                cell.push_str(line);
-            }
-            None => self.lines.push(line.to_owned()),
+    /// `[^2]` where a note is called, and before the note itself.
+    fn note_mark(&mut self, element: &Element<'_>) {
+        if let Some(id) = element.attribute("id") {
+            let gap = if self.flow.current_line().is_empty() { " " } else { "" };
+            self.flow.push(&format!("[^{id}]{gap}"));
         }
     }
 
     fn end_paragraph(&mut self) {
-        let style = self.style.to_ascii_lowercase();
-        let title = self.line.trim();
-        if self.shown_title.is_none()
-            && !title.is_empty()
-            && (style == "title" || style.starts_with("heading1") || style.starts_with("heading 1"))
-        {
-            self.shown_title = Some(title.to_owned());
+        let style = self.style.unwrap_or(Style::Other);
+        let level = match (self.outline_level, style) {
+            (Some(level), _) | (None, Style::Heading(level)) => Some(level),
+            (None, Style::Title) => Some(1),
+            _ => None,
+        };
+        let line = self.flow.current_line();
+        if self.title.is_none() && !line.is_empty() && level == Some(1) {
+            self.title = Some(line.to_owned());
         }
-        let is_item = style.starts_with("list");
-        self.end_line();
-        if self.rows.is_empty() && !is_item {
-            self.lines.push(String::new());
-        }
-    }
-
-    /// Page breaks inside a table or before any text are left out: rows stay whole, and Word
-    /// marks a forced break twice.
-    fn end_page(&mut self) {
-        let blank = self.line.trim().is_empty() && self.lines.iter().all(String::is_empty);
-        if self.rows.is_empty() && !blank {
-            self.end_line();
-            self.pages.push(tidy_lines(self.lines.drain(..).as_slice().iter().map(String::as_str)));
+        match level {
+            Some(level) if !line.is_empty() => self.flow.end_heading(level),
+            _ if style == Style::ListItem => self.flow.end_line(),
+            _ => self.flow.end_paragraph(),
         }
     }
-
-    fn finish(mut self) -> (Vec<Page>, Option<String>) {
-        self.end_line();
-        self.pages.push(tidy_lines(self.lines.iter().map(String::as_str)));
-        let pages = (1..).zip(self.pages).map(|(number, text)| plain_page(number, text));
-        (pages.collect(), self.shown_title)
-    }
-}
-
-fn attribute(element: &BytesStart<'_>, local_name: &str) -> Option<String> {
-    let attribute = element
-        .attributes()
-        .with_checks(false)
-        .flatten()
-        .find(|attribute| attribute.key.local_name().into_inner() == local_name)?;
-    Some(attribute.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
-}
-
-fn predefined(entity: &str) -> Option<char> {
-    match entity {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => None,
-    }
-}
-
-/// `dc:title` of the core properties.
-fn stated_title(xml: &str) -> Option<String> {
-    let mut reader = Reader::from_str(xml);
-    let mut inside = false;
-    let mut title = String::new();
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(element) => inside = element.local_name().into_inner() == "title",
-            Event::Text(text) if inside => push_clean(&mut title, &text.xml10_content()),
-            Event::GeneralRef(entity) if inside => {
-                title.extend(predefined(&entity.xml10_content()));
-            }
-            Event::End(_) if inside => break,
-            Event::Eof => return None,
-            _ => {}
-        }
-    }
-    let title = title.trim();
-    (title.chars().count() >= 4 && title.contains(char::is_alphabetic)).then(|| title.to_owned())
 }

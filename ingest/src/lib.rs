@@ -1,19 +1,34 @@
 //! A file's bytes in, a document with its pages and chunks out; also what changed in a folder.
 //! A leaf: it knows no network, no runtime, no model and no store, so it builds and is tested in seconds.
 
+mod archive;
+mod attachments;
 mod body;
 mod chunk;
 mod clean;
 mod dates;
 mod document;
 mod docx;
+mod flow;
 mod folder;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod html;
+mod lzfu;
+mod mail;
+mod odt;
+mod outlook;
 mod pdf;
 mod section;
+mod picture;
+mod properties;
+mod rtf;
+mod sheets;
+mod slides;
+mod table;
 mod text;
 mod tokens;
+mod xml;
 
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
 pub use dates::{DateFound, dated, dates};

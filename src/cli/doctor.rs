@@ -101,11 +101,11 @@ fn disk(data_dir: &Path) -> Finding {
 }
 
 fn models(settings: &Settings) -> Vec<Finding> {
-    let wanted = match app::wanted(&settings.models) {
+    let wanted = match app::wanted(settings) {
         Ok(wanted) => wanted,
         Err(error) => return vec![bad("models", &error)],
     };
-    let mut findings: Vec<Finding> = [Some(wanted.runtime), Some(wanted.embedder), wanted.generator]
+    let mut findings: Vec<Finding> = [Some(wanted.runtime), wanted.embedder, wanted.reranker, wanted.generator]
         .into_iter()
         .flatten()
         .map(|entry| match models::locate(&settings.models.folder, entry) {

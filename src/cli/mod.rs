@@ -62,7 +62,7 @@ enum Verb {
     Setup(setup::SetupArgs),
     /// Read files, or all files of folders, and keep a copy of each
     Add {
-        /// PDF, Word, Markdown or text files, or folders
+        /// PDF, Office, mail, web or text files, or folders
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         #[command(flatten)]

@@ -133,11 +133,11 @@ impl Library {
         let source = Source { path: path.to_owned(), place: added_place(path, Some(file))? };
         let stop = AtomicBool::new(false);
         let ingested = self.ingest(collection, &[source], &stop, &|progress| self.running.note(&progress))?;
-        if let Some(error) = ingested.first_error {
-            return Err(error);
+        // What a mail carries may fail without it, and is noted on it.
+        match ingested.documents.iter().find(|(_, name)| name == file) {
+            Some((id, _)) => self.document(*id),
+            None => Err(ingested.first_error.unwrap_or_else(|| Error::internal("the upload was not stored"))),
         }
-        let id = ingested.documents.first().map(|(id, _)| *id);
-        id.map(|id| self.document(id)).transpose()?.ok_or_else(|| Error::internal("the upload was not stored"))
     }
 
     /// A document by its identity.

@@ -2,24 +2,25 @@
 //! and flushed, then the ledger turns to the document, then what it replaces goes from the index.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use premise_ingest::{ChunkRules, Limits};
+use premise_ingest::Limits;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{
     Library,
-    pipeline::{self, Embedded, ForLedger, Inlet, Run, Throughput, Work},
+    carried::{self, Prepared, Step},
+    pipeline::{self, Embedded, Inlet, Run, Throughput, Work},
 };
 use crate::{
-    db::{Failure, NewDocument, Origin, Place, document_id},
+    db::{Failure, NewDocument, Origin, Place},
     error::{Error, Kind, Result},
     reader::Reader,
     store::{CollectionId, DocumentId, Filter},
@@ -73,6 +74,8 @@ pub(super) struct Ingested {
     /// Documents that are now in, with the file each was read from.
     pub documents: Vec<(DocumentId, String)>,
     pub failed: Vec<Failure>,
+    /// Files of kinds that are not read, carried by others.
+    pub unsupported: Vec<String>,
     /// The first of them as an error, for a caller who brought one file.
     pub first_error: Option<Error>,
     pub pages: u64,
@@ -103,7 +106,7 @@ impl Library {
             // Not the file's fault, and the next one would fare no better.
             if matches!(error.kind, Kind::DiskFull | Kind::Unavailable) {
                 stop.store(true, Ordering::Relaxed);
-                fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                lock(&fatal).get_or_insert(error);
                 return;
             }
             on_progress(Progress::Failed { file: source.file.clone(), reason: error.message.clone() });
@@ -124,48 +127,59 @@ impl Library {
             {
                 warn!(error = %problem, "cannot note a failure");
             }
-            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut result = lock(&result);
             result.first_error.get_or_insert(error);
             result.failed.push(failure);
         };
         let added = |id: DocumentId, file: &str, pages: usize| {
             on_progress(Progress::Added { file: file.to_owned() });
-            let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut result = lock(&result);
             result.documents.push((id, file.to_owned()));
             result.pages += pages as u64;
         };
 
+        // Places of known documents that wait for what their files carry.
+        let late = Mutex::new(Vec::new());
+        let settled = Mutex::new(HashSet::new());
         let produce = |inlet: &Inlet| {
             let mut reader = Reader::new(&self.reading, &self.limits);
             for source in sources {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                match self.prepare(collection, source, &mut reader, stop) {
-                    Ok(Prepared::New(work)) => {
-                        if !inlet.push(*work) {
-                            break;
+                for Step { place, outcome } in self.prepare(collection, source, &mut reader, stop) {
+                    match outcome {
+                        Ok(Prepared::New(work)) => {
+                            if !inlet.push(*work) {
+                                return;
+                            }
                         }
-                    }
-                    Ok(Prepared::Known(id)) => {
-                        on_progress(Progress::Advanced { size_bytes: source.place.size_bytes });
-                        added(id, &source.place.file, 0);
-                    }
-                    Err(error) if error.kind == Kind::Stopped => break,
-                    Err(error) => {
-                        on_progress(Progress::Advanced { size_bytes: source.place.size_bytes });
-                        fail(&source.place, error);
+                        Ok(Prepared::Known { id, awaits }) => {
+                            on_progress(Progress::Advanced { size_bytes: place.size_bytes });
+                            lock(&late).push((id, place, awaits));
+                        }
+                        Ok(Prepared::Unsupported) => lock(&result).unsupported.push(place.file),
+                        Err(error) if error.kind == Kind::Stopped => return,
+                        Err(error) => {
+                            on_progress(Progress::Advanced { size_bytes: place.size_bytes });
+                            fail(&place, error);
+                        }
                     }
                 }
             }
         };
-        let write = |group: Vec<Embedded>| {
-            for (id, file, pages) in self.store_group(group)? {
+        let waiting = Mutex::new(Vec::new());
+        let write_ready = |group: Vec<Embedded>| {
+            let mut waiting = lock(&waiting);
+            waiting.extend(group);
+            let ready = carried::take_ready(&mut waiting, &mut lock(&settled));
+            for (id, file, pages) in self.store_group(ready)? {
                 added(id, &file, pages);
             }
             Ok(())
         };
         let failed = |work: Work, reason: String| {
+            lock(&settled).insert(work.id);
             if let Some(ledger) = work.ledger {
                 fail(&ledger.place, Error::internal(reason));
             }
@@ -177,10 +191,21 @@ impl Library {
             priority: &self.priority,
             advanced: &|size_bytes| on_progress(Progress::Advanced { size_bytes }),
         };
-        let (throughput, embedders) = pipeline::run(run, produce, write, failed)?;
+        let (throughput, embedders) = pipeline::run(run, produce, write_ready, failed)?;
         self.return_embedders(embedders);
-        if let Some(error) = fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(error) = lock(&fatal).take() {
             return Err(error);
+        }
+        // What they waited for may have failed last.
+        write_ready(Vec::new())?;
+        for (id, place, awaits) in std::mem::take(&mut *lock(&late)) {
+            if awaits
+                .iter()
+                .all(|carried| lock(&settled).contains(carried) || self.db.has_document(*carried).unwrap_or(false))
+            {
+                self.db.add_place(collection, id, &place)?;
+                added(id, &place.file, 0);
+            }
         }
         let mut result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
         result.interrupted = stop.load(Ordering::Relaxed);
@@ -192,53 +217,6 @@ impl Library {
         }
         self.identities()?;
         Ok(result)
-    }
-
-    fn prepare(
-        &self,
-        collection: CollectionId,
-        source: &Source,
-        reader: &mut Reader,
-        stop: &AtomicBool,
-    ) -> Result<Prepared> {
-        let bytes = read_file(&source.path, &self.limits)?;
-        let sha256 = premise_ingest::hash_bytes(&bytes);
-        let id = document_id(collection, &sha256);
-        let mut place = source.place.clone();
-        place.size_bytes = bytes.len() as u64;
-        if self.db.has_document(id)? {
-            self.db.add_place(collection, id, &place)?;
-            return Ok(Prepared::Known(id));
-        }
-        let document = reader.read(&place.file, &bytes, stop)?.document;
-        let rules = ChunkRules { max_tokens: self.chunk_tokens, ..ChunkRules::default() };
-        let chunks = catch_unwind(AssertUnwindSafe(|| premise_ingest::chunk(&document, &self.counter, &rules)))
-            .map_err(|_| {
-                Error::new(
-                    Kind::Unreadable,
-                    "unreadable_file",
-                    "its text could not be cut into passages",
-                    "Save it anew from the program it came from; if it still fails, report the file",
-                )
-            })?;
-        if chunks.is_empty() {
-            return Err(Error::new(
-                Kind::Unreadable,
-                "no_text",
-                format!("no text on its {} pages", document.pages.len()),
-                "If it is a scan, run it through text recognition (OCR) and add the result",
-            ));
-        }
-        if matches!(place.origin, Origin::Added) {
-            self.keep_copy(&sha256, &bytes)?;
-        }
-        Ok(Prepared::New(Box::new(Work {
-            id,
-            collection,
-            size_bytes: place.size_bytes,
-            chunks,
-            ledger: Some(ForLedger { sha256, document, place }),
-        })))
     }
 
     fn store_group(&self, group: Vec<Embedded>) -> Result<Vec<(DocumentId, String, usize)>> {
@@ -256,6 +234,9 @@ impl Library {
                     place: ledger.place,
                 });
             }
+        }
+        if documents.is_empty() {
+            return Ok(Vec::new());
         }
         let store = self.store();
         self.wait(store.upsert(points))?;
@@ -316,7 +297,7 @@ impl Library {
                         }
                     }
                     Err(error) => {
-                        fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Error::from(error));
+                        lock(&fatal).get_or_insert(Error::from(error));
                         break;
                     }
                 }
@@ -342,12 +323,11 @@ impl Library {
     }
 }
 
-enum Prepared {
-    New(Box<Work>),
-    Known(DocumentId),
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
+pub(super) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let metadata = std::fs::metadata(path).map_err(|error| Error::io("open it", &error))?;
     if metadata.len() > limits.max_bytes as u64 {
         return Err(Error::new(

@@ -3,6 +3,7 @@
 //! Verbs that write block and are called on blocking threads; verbs that answer people are async.
 
 mod ask;
+mod carried;
 mod cite;
 mod documents;
 mod followup;

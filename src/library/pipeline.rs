@@ -39,6 +39,8 @@ pub(super) struct ForLedger {
     pub sha256: String,
     pub document: Document,
     pub place: Place,
+    /// Documents that the file carries: they go into the ledger before it.
+    pub awaits: Vec<DocumentId>,
 }
 
 /// A document with all its vectors.

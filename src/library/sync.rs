@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::{
-    Library, OnProgress,
+    Library, OnProgress, carried,
     documents::{checked_name, is_stopped, unreadable},
-    ingest::Source,
+    ingest::{Ingested, Source},
 };
 use crate::{
     db::{Failure, FileRow, Origin, Place},
@@ -107,7 +107,7 @@ impl Library {
         let collection = self.db.ensure_collection(name)?;
         let scan = premise_ingest::scan(&folder)
             .map_err(|error| Error::io(format_args!("read the folder {}", folder.display()), &error))?;
-        let known = self.db.files_of_folder(collection, &folder)?;
+        let (known, carried) = carried::part(&folder, self.db.files_of_folder(collection, &folder)?);
         if scan.files.is_empty() && !known.is_empty() {
             return Err(Error::new(
                 Kind::Conflict,
@@ -142,9 +142,9 @@ impl Library {
         report.failed.extend(
             plan.unreadable.iter().map(|(path, reason)| Failure { file: names.of(path), ..unreadable(path, reason) }),
         );
-        self.note_moves(collection, &folder, &names, &known, &plan, &mut report)?;
-        self.take_out_deleted(collection, &folder, &names, &plan, &scan.problems, &mut report)?;
-        self.read_new(collection, &folder, &names, plan, stop, on_progress, &mut report)?;
+        self.note_moves(collection, &folder, &names, &Rows { known: &known, carried: &carried }, &plan, &mut report)?;
+        self.take_out_deleted(collection, &folder, &names, &carried, &plan, &scan.problems, &mut report)?;
+        self.read_new(collection, &folder, &names, &carried, plan, stop, on_progress, &mut report)?;
 
         report.finished_at = Utc::now();
         report.interrupted |= is_stopped(stop);
@@ -181,9 +181,9 @@ impl Library {
         let mut still = Vec::new();
         let mut paths = HashSet::new();
         let mut rest = Vec::new();
-        for file in found {
-            let name = relative(folder, &file.path);
-            match failures.remove(&name) {
+        let names: Vec<String> = found.iter().map(|file| relative(folder, &file.path)).collect();
+        for (file, name) in found.into_iter().zip(&names) {
+            match failures.remove(name) {
                 Some(failure) if failure.size_bytes == file.size_bytes && failure.modified_ms == file.modified_ms => {
                     still.push(failure);
                     paths.insert(file.path);
@@ -191,9 +191,13 @@ impl Library {
                 _ => rest.push(file),
             }
         }
-        // What is left failed once and is gone now, or will be tried again.
-        for name in failures.into_keys() {
-            self.db.clear_failure(collection, &name)?;
+        // What is left failed once and is gone now, or will be tried again; or its mail is there still.
+        for (name, failure) in failures {
+            if names.iter().any(|carrier| carried::is_carried_name(&name, carrier)) {
+                still.push(failure);
+            } else {
+                self.db.clear_failure(collection, &name)?;
+            }
         }
         Ok((rest, paths, still))
     }
@@ -203,15 +207,21 @@ impl Library {
         collection: CollectionId,
         folder: &Path,
         names: &Names,
-        known: &[FileRow],
+        rows: &Rows,
         plan: &Plan,
         report: &mut SyncReport,
     ) -> Result<()> {
-        let by_path: HashMap<&Path, &FileRow> = known.iter().map(|row| (row.path.as_path(), row)).collect();
+        let by_path: HashMap<&Path, &FileRow> = rows.known.iter().map(|row| (row.path.as_path(), row)).collect();
         for (from, file, _) in &plan.moved {
             let Some(row) = by_path.get(from.as_path()) else { continue };
             let place = names.place(folder, file);
             let moved = MovedFile { from: row.file.clone(), to: place.file.clone() };
+            for row in carried::carried_by(rows.carried, from) {
+                if let Some(place) = carried::moved_place(row, from, &place) {
+                    self.db.add_place(collection, row.document, &place)?;
+                    self.db.remove_file(collection, &row.file)?;
+                }
+            }
             self.db.add_place(collection, row.document, &place)?;
             self.db.remove_file(collection, &row.file)?;
             report.moved.push(moved);
@@ -225,11 +235,13 @@ impl Library {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that the step needs, and it has one caller")]
     fn take_out_deleted(
         &self,
         collection: CollectionId,
         folder: &Path,
         names: &Names,
+        carried: &[FileRow],
         plan: &Plan,
         problems: &[(PathBuf, String)],
         report: &mut SyncReport,
@@ -239,6 +251,9 @@ impl Library {
             if problems.iter().any(|(unread, _)| unread != folder && path.starts_with(unread)) {
                 report.unchanged += 1;
                 continue;
+            }
+            for row in carried::carried_by(carried, path) {
+                self.db.remove_file(collection, &row.file)?;
             }
             let file = names.of(path);
             self.db.remove_file(collection, &file)?;
@@ -253,26 +268,37 @@ impl Library {
         collection: CollectionId,
         folder: &Path,
         names: &Names,
+        carried: &[FileRow],
         plan: Plan,
         stop: &AtomicBool,
         on_progress: OnProgress,
         report: &mut SyncReport,
     ) -> Result<()> {
         let changed: Vec<String> = plan.changed.iter().map(|(file, _)| names.of(&file.path)).collect();
+        let changed_paths: Vec<PathBuf> = plan.changed.iter().map(|(file, _)| file.path.clone()).collect();
         let sources: Vec<Source> = plan
             .added
             .into_iter()
             .chain(plan.changed)
             .map(|(file, _)| Source { place: names.place(folder, &file), path: file.path })
             .collect();
+        // Failures of what these files carried are told anew.
+        let is_read_again =
+            |file: &str| sources.iter().any(|source| carried::is_carried_name(file, &source.place.file));
+        for failure in report.failed.extract_if(.., |failure| is_read_again(&failure.file)) {
+            self.db.clear_failure(collection, &failure.file)?;
+        }
         let ingested = self.ingest(collection, &sources, stop, &|progress| {
             self.running.note(&progress);
             on_progress(progress);
         })?;
+        self.take_out_dropped(collection, carried, &changed_paths, names, &ingested)?;
         for (_, file) in ingested.documents {
-            if changed.contains(&file) { report.changed.push(file) } else { report.added.push(file) }
+            let is_changed = changed.iter().any(|name| *name == file || carried::is_carried_name(&file, name));
+            if is_changed { report.changed.push(file) } else { report.added.push(file) }
         }
         report.failed.extend(ingested.failed);
+        report.unsupported.extend(ingested.unsupported);
         report.pages = ingested.pages;
         report.chunks = ingested.throughput.chunks;
         report.seconds = ingested.throughput.seconds;
@@ -280,6 +306,32 @@ impl Library {
         report.interrupted = ingested.interrupted;
         Ok(())
     }
+
+    /// What a changed mail does not carry any more.
+    fn take_out_dropped(
+        &self,
+        collection: CollectionId,
+        carried: &[FileRow],
+        changed: &[PathBuf],
+        names: &Names,
+        ingested: &Ingested,
+    ) -> Result<()> {
+        let is_in = |file: &str| ingested.documents.iter().any(|(_, name)| name == file);
+        for mail in changed.iter().filter(|path| is_in(&names.of(path))) {
+            for row in carried::carried_by(carried, mail).filter(|row| !is_in(&row.file)) {
+                self.db.remove_file(collection, &row.file)?;
+            }
+        }
+        self.finish_removals()
+    }
+}
+
+/// What the ledger has of a folder.
+struct Rows<'a> {
+    /// Files that lie there.
+    known: &'a [FileRow],
+    /// Files that these carry.
+    carried: &'a [FileRow],
 }
 
 /// A document that an older reader read is read again, as if its file had changed. A file that was damaged after it

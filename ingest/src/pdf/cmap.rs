@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
-/// More than any font has; a crafted table stops here.
+/// More than any font has; a crafted table stops here, also one that maps the same codes again and again.
 const MAX_ENTRIES: usize = 200_000;
+/// What a code may stand for (Adobe's CMap specification allows 512 bytes).
+const MAX_TEXT_BYTES: usize = 512;
 
 /// Character codes to text.
 #[derive(Default)]
@@ -13,6 +15,8 @@ pub(super) struct CMap {
     pub(super) text: HashMap<u32, Box<str>>,
     /// Bytes of the longest code in the code space; 0 when none is declared.
     pub(super) code_bytes: usize,
+    /// Mappings so far, also of the same code.
+    mapped: usize,
 }
 
 enum Token {
@@ -98,9 +102,13 @@ impl CMap {
     }
 
     fn insert(&mut self, code: u32, utf16: &[u8]) {
-        let text = utf16_text(utf16);
+        self.mapped += 1;
+        if self.mapped > MAX_ENTRIES {
+            return;
+        }
+        let text = utf16_text(&utf16[..utf16.len().min(MAX_TEXT_BYTES)]);
         let readable = text.chars().any(|character| character != '\0' && character != '\u{fffd}');
-        if readable && self.text.len() < MAX_ENTRIES {
+        if readable {
             self.text.insert(code, text.into());
         }
     }
@@ -110,7 +118,11 @@ impl CMap {
             [Token::Hex(first), Token::Hex(last), Token::Hex(text)] => {
                 let (first, last) = (code_of(first), code_of(last));
                 let mut text = text.clone();
+                text.truncate(MAX_TEXT_BYTES);
                 for code in first..=last.min(first.saturating_add(0xffff)) {
+                    if self.mapped >= MAX_ENTRIES {
+                        break;
+                    }
                     self.insert(code, &text);
                     increment(&mut text);
                 }
@@ -181,6 +193,12 @@ mod tests {
         check("beginbfchar <41> <0000> endbfchar", 0x41, None);
         check("beginbfrange <00000000> <ffffffff> <0041> endbfrange", 1, Some("B"));
         check("]]]] [ <", 0, None);
+    }
+
+    #[test]
+    fn a_table_that_maps_everything_again_and_again_ends() {
+        let table = "beginbfrange <0000> <ffff> <0041> endbfrange ".repeat(100_000);
+        check(&table, 1, Some("B"));
     }
 
     #[test]

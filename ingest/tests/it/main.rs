@@ -5,5 +5,6 @@
 mod chunks;
 mod files;
 mod folders;
+mod formats;
 mod make;
 mod pdfs;

@@ -335,7 +335,7 @@ function showStart({ documents, pages, model_problem: unwell }) {
     $('ready').textContent = '';
     start.replaceChildren(h('section', { class: 'empty', 'aria-labelledby': 'empty-title' },
       h('h2', { id: 'empty-title' }, 'No files are in yet'),
-      h('p', {}, 'Drop PDF, Word, text or Markdown files or a whole folder on this page, or'),
+      h('p', {}, 'Drop PDF, Office, mail, web or text files or a whole folder on this page, or'),
       h('p', {}, h('button', { type: 'button', class: 'button', onclick: () => { openFiles(); $('picked').click(); } }, 'Choose files')),
       h('p', { class: 'quiet' }, 'From the command line: ', h('code', {}, 'premise add FOLDER'))));
   }
