@@ -46,7 +46,8 @@ pub(super) fn to_reading_order(line: &mut Line) {
     if !line.level || !line.words.iter().any(is_rtl) {
         return;
     }
-    let letters = |of: fn(char) -> bool| line.words.iter().flat_map(|word| word.text.chars()).filter(|&c| of(c)).count();
+    let letters =
+        |of: fn(char) -> bool| line.words.iter().flat_map(|word| word.text.chars()).filter(|&c| of(c)).count();
     let leads_right = letters(is_right_to_left) * 2 >= letters(char::is_alphabetic);
     let gaps: Vec<bool> = line.words.iter().map(|word| word.after_gap).collect();
     // Runs of foreign words keep their order among themselves.

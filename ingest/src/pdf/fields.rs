@@ -123,7 +123,11 @@ pub(super) fn place(printed: &mut Vec<Line>, fields: Vec<Line>) {
             line.words.iter().all(|word| word.bbox[2] <= field.bbox[0] + 1.0 || word.bbox[0] >= field.bbox[2] - 1.0)
         };
         let left_end = |line: &Line| {
-            line.words.iter().map(|word| word.bbox[2]).filter(|&end| end <= field.bbox[0] + 1.0).fold(f32::MIN, f32::max)
+            line.words
+                .iter()
+                .map(|word| word.bbox[2])
+                .filter(|&end| end <= field.bbox[0] + 1.0)
+                .fold(f32::MIN, f32::max)
         };
         let host = printed
             .iter_mut()

@@ -58,10 +58,8 @@ impl Program {
 
     fn of_sfnt(bytes: &[u8]) -> Option<Self> {
         let font = FontRef::new(bytes).ok()?;
-        let mut program = font
-            .table_data(skrifa::Tag::new(b"CFF "))
-            .and_then(|cff| Self::of_cff(cff.as_bytes()))
-            .unwrap_or_default();
+        let mut program =
+            font.table_data(skrifa::Tag::new(b"CFF ")).and_then(|cff| Self::of_cff(cff.as_bytes())).unwrap_or_default();
         if let Ok(post) = font.post() {
             for glyph in 0..post.num_names().min(usize::from(u16::MAX)) as u16 {
                 if let Some(name) = post.glyph_name(GlyphId16::new(glyph)) {

@@ -7,3 +7,4 @@ mod files;
 mod folders;
 mod make;
 mod pdfs;
+mod scans;
