@@ -5,7 +5,7 @@
 There is no ground truth for a stranger's PDF, so the agreement of two independent readers, PyMuPDF
 and pdftotext, stands in for it, page by page: a word that both have must be found (recall), and a
 word that neither has is wrong (precision). A page on which the two have less than half of their
-words in common says nothing and is left out. Order is how much of the words shared with a
+words in common says nothing and is left out, and so is one on which they pass on codes as they are. Order is how much of the words shared with a
 reference stand in the same order (longest common subsequence), for the better of the two.
 Words are compared after NFKC, without hyphens and without marks; each CJK sign is a word.
 
@@ -136,17 +136,23 @@ def wait(process, out):
 
 # ---------------------------------------------------------------- scores
 
+def has_raw_codes(text):
+    """Whether a reader has passed codes on that nobody can read: control characters among the text."""
+    controls = sum(unicodedata.category(character) in ("Cc", "Co", "Cn") and not character.isspace() for character in text)
+    return controls > 0.02 * len(text)
+
+
 class Truth:
     """What two references say of one file: their words page by page."""
 
     def __init__(self, first, second):
         self.pages = []
-        for a, b in zip(first, second):
-            a, b = words(a), words(b)
+        for first_text, second_text in zip(first, second):
+            a, b = words(first_text), words(second_text)
             count_a, count_b = collections.Counter(a), collections.Counter(b)
             both, either = count_a & count_b, count_a | count_b
             agree = 2 * both.total() / max(1, len(a) + len(b))
-            usable = both.total() > 0 and agree >= 0.5
+            usable = both.total() > 0 and agree >= 0.5 and not any(map(has_raw_codes, (first_text, second_text)))
             self.pages.append((a, b, both, either) if usable else None)
 
     @property

@@ -1,24 +1,30 @@
 //! The reading benchmark's side of ours: for each file of a list, one JSON line with its pages'
-//! text or the error. `pages --list FILE`, or `pages FILE…`.
+//! text or the error. `pages [--ocr LANGUAGES] [--password WORD] FILE…`, or `pages --list FILE`.
 
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
-use premise_ingest::{Limits, read};
+use premise_ingest::{Ocr, ReadOptions, read_with};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, list] = arguments.as_slice()
-        && flag == "--list"
-    {
-        arguments = std::fs::read_to_string(list)?.lines().map(str::to_owned).collect();
+    let mut options = ReadOptions::default();
+    let mut files = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--list" => files.extend(std::fs::read_to_string(value()?)?.lines().map(str::to_owned)),
+            "--ocr" => options.ocr = Some(Ocr::find(&value()?, None)?),
+            "--password" => options.passwords.push(value()?),
+            _ => files.push(argument),
+        }
     }
     let mut out = std::io::stdout().lock();
-    for file in arguments {
+    for file in files {
         let name = Path::new(&file).file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let line = match read(&name, &std::fs::read(&file)?, &Limits::default()) {
+        let line = match read_with(&name, &std::fs::read(&file)?, &options) {
             Ok(document) => {
                 let pages: Vec<&str> = document.pages.iter().map(|page| page.text.as_str()).collect();
                 let problems: Vec<&str> = document.problems.iter().map(|problem| problem.message.as_str()).collect();

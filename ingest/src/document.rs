@@ -4,17 +4,22 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{docx, html, mail, odt, outlook, pdf, picture, rtf, sheets, slides, table, text};
+use crate::{Ocr, docx, html, mail, odt, outlook, pdf, picture, rtf, sheets, slides, table, text};
 
-/// Reads a file: its type by the name's extension, its text page by page.
-///
-/// A page that cannot be read is a problem on the document, not an error.
+/// Reads a file with nothing but limits: no passwords, and no text recognition for scans.
 pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
     Ok(read_with_attachments(file_name, bytes, limits)?.document)
 }
 
 /// The same, with the files that the file carries: the attachments of a mail.
 pub fn read_with_attachments(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Reading, ReadError> {
+    read_with(file_name, bytes, &ReadOptions { limits: limits.clone(), ..ReadOptions::default() })
+}
+
+/// Reads a file: its type by the name's extension, its text page by page.
+///
+/// A page that cannot be read is a problem on the document, not an error.
+pub fn read_with(file_name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Reading, ReadError> {
     let Some(media_type) = MediaType::from_name(file_name) else {
         let extension = Path::new(file_name).extension().unwrap_or_default();
         return Err(ReadError::Unsupported { extension: extension.to_string_lossy().into_owned() });
@@ -22,9 +27,10 @@ pub fn read_with_attachments(file_name: &str, bytes: &[u8], limits: &Limits) -> 
     if bytes.is_empty() {
         return Err(ReadError::Empty);
     }
+    let limits = &options.limits;
     Limits::check("bytes", bytes.len(), limits.max_bytes)?;
     let document = match media_type {
-        MediaType::Pdf => pdf::read(bytes, limits)?,
+        MediaType::Pdf => pdf::read(bytes, options)?,
         MediaType::Docx => docx::read(bytes, limits)?,
         MediaType::Markdown | MediaType::Text => text::read(bytes, media_type, limits)?,
         MediaType::Html => html::read(bytes, limits)?,
@@ -56,6 +62,17 @@ pub struct Attachment {
     pub name: String,
     /// Its content.
     pub bytes: Vec<u8>,
+}
+
+/// How a file is to be read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// How much of it is read before it is refused.
+    pub limits: Limits,
+    /// Tried on a locked file, one after another, after the empty one.
+    pub passwords: Vec<String>,
+    /// Reads pages that are pictures. Without it they are problems on their document.
+    pub ocr: Option<Ocr>,
 }
 
 /// A file as text: pages in order, and what could not be read of them.
@@ -227,6 +244,11 @@ pub struct Page {
     pub text: String,
     /// The words in text order; empty where the format has no positions.
     pub words: Vec<Word>,
+    /// Whether the text was recognised in a picture of the page (OCR) and may have mistakes in it.
+    pub recognised: bool,
+    /// How far the text can be trusted, from 0 to 1: of a text layer, the share of its characters
+    /// that the file gives as text; of a recognised page, the mean over its words.
+    pub confidence: f32,
     /// The headings that the format or the layout shows as such, in text order; numbered clauses
     /// are known by their text and need not be here.
     pub headings: Vec<Heading>,

@@ -16,13 +16,14 @@ pub mod fuzzing;
 mod html;
 mod lzfu;
 mod mail;
+mod ocr;
 mod odt;
 mod outlook;
 mod pdf;
-mod section;
 mod picture;
 mod properties;
 mod rtf;
+mod section;
 mod sheets;
 mod slides;
 mod table;
@@ -33,10 +34,11 @@ mod xml;
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
 pub use dates::{DateFound, dated, dates};
 pub use document::{
-    Attachment, Document, Heading, Limits, MediaType, Page, Problem, ReadError, Reading, Word, read,
-    read_with_attachments,
+    Attachment, Document, Heading, Limits, MediaType, Page, Problem, ReadError, ReadOptions, Reading, Word, read,
+    read_with, read_with_attachments,
 };
 pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
+pub use ocr::{Ocr, OcrMissing, Picture, SeenWord};
 pub use tokens::{TokenCounter, TokenizerError};
 
 /// The revision of this crate's reading and chunking: raised when the same bytes would give

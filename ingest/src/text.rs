@@ -40,6 +40,8 @@ pub(crate) fn plain_page(number: u32, text: String) -> Page {
         rotation: 0,
         text,
         words: Vec::new(),
+        recognised: false,
+        confidence: 1.0,
         headings: Vec::new(),
     }
 }

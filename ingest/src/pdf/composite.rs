@@ -28,6 +28,7 @@ pub(super) struct Composite {
     widths: HashMap<u32, f64>,
     default_width: f64,
     pub(super) vertical: bool,
+    pub(super) codes_are_text: bool,
 }
 
 enum Encoding {
@@ -65,7 +66,7 @@ impl Composite {
                 };
             }
         }
-        Self { stated, encoding, collection, program, glyphs, widths, default_width, vertical }
+        Self { stated, encoding, collection, program, glyphs, widths, default_width, vertical, codes_are_text: false }
     }
 
     /// The first code of a string that is not empty, and its length in bytes.
@@ -102,6 +103,7 @@ impl Composite {
             None => {
                 let character = match self.encoding {
                     Encoding::Utf16 => char::from_u32(code),
+                    _ if self.codes_are_text => char::from_u32(code),
                     _ => None,
                 };
                 match (character, self.glyph_text(identifier)) {

@@ -28,8 +28,10 @@ pub(super) struct PageGlyphs {
     pub(super) fields_start: usize,
     /// Codes that no table of the file turns into text.
     pub(super) unreadable: usize,
-    /// Pictures drawn, so that a scanned page is told from a blank one.
-    pub(super) images: usize,
+    /// The part of the page that pictures cover, so that a scanned page is told from a blank one.
+    pub(super) image_share: f64,
+    /// Shapes filled or stroked: letters may be drawn as such.
+    pub(super) shapes: usize,
     /// Set when a limit cut the page short.
     pub(super) cut_short: bool,
 }
@@ -45,6 +47,7 @@ pub(super) struct Glyph {
     pub(super) advance: [f32; 2],
     /// From the baseline to the top of its em.
     pub(super) up: [f32; 2],
+    pub(super) bold: bool,
 }
 
 /// Fonts are shared by a document's pages, so they are loaded once.
@@ -181,7 +184,8 @@ impl<'a> Interpreter<'a, '_> {
                         self.draw_object(name, resources, &state, depth);
                     }
                 }
-                b"BI" => self.out.images += 1,
+                b"BI" => self.count_image(&state),
+                b"f" | b"F" | b"f*" | b"B" | b"B*" | b"b" | b"b*" | b"S" | b"s" => self.out.shapes += 1,
                 _ => {}
             }
         }
@@ -241,6 +245,7 @@ impl<'a> Interpreter<'a, '_> {
                 origin: origin.map(|value| value as f32),
                 advance: advance.map(|value| value as f32),
                 up: [(top[0] - origin[0]) as f32, (top[1] - origin[1]) as f32],
+                bold: font.bold,
             });
         }
     }
@@ -269,10 +274,18 @@ impl<'a> Interpreter<'a, '_> {
             return;
         };
         if self::name(self.document, &form.dict, b"Subtype") == Some(b"Image") {
-            self.out.images += 1;
+            self.count_image(state);
             return;
         }
         self.draw_form(form, resources, state, depth);
+    }
+
+    /// A picture fills the unit square of its coordinates.
+    fn count_image(&mut self, state: &State) {
+        let [a, b, c, d, ..] = state.to_page;
+        let [width, height] = self.shown_size;
+        let share = ((a * d - b * c).abs() / (width * height).max(1.0)).min(1.0);
+        self.out.image_share = (self.out.image_share + share).min(1.0);
     }
 
     fn draw_form(&mut self, form: &'a lopdf::Stream, resources: &'a Dictionary, state: &State, depth: usize) {
@@ -371,6 +384,7 @@ impl<'a> Interpreter<'a, '_> {
             origin: origin.map(|value| value as f32),
             advance: apply(to_page, x + width, y).map(|value| value as f32),
             up: [(top[0] - origin[0]) as f32, (top[1] - origin[1]) as f32],
+            bold: false,
         });
     }
 

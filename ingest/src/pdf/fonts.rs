@@ -7,7 +7,7 @@ use lopdf::{Dictionary, Document, Object};
 use super::cmap::{self, CMap};
 use super::composite::Composite;
 use super::encoding::{CodeTable, simple_table};
-use super::objects::{dictionary, entry, follow, name, number, numbers};
+use super::objects::{as_dictionary, dictionary, entry, follow, name, number, numbers};
 use crate::clean::push_clean;
 
 const MAX_CMAP_BYTES: usize = 16 << 20;
@@ -16,6 +16,7 @@ const MAX_CMAP_BYTES: usize = 16 << 20;
 pub(super) struct Font {
     /// Height of an em in units of the font size; 1 but for Type 3 fonts.
     pub(super) em: f64,
+    pub(super) bold: bool,
     codes: Codes,
     /// Glyph space to text space (0.001 but for Type 3 fonts).
     scale: f64,
@@ -38,8 +39,12 @@ impl Font {
         match name(document, font, b"Subtype") {
             Some(b"Type0") => {
                 let stated = to_unicode(document, font).unwrap_or_default();
-                let codes = Codes::Composite(Box::new(Composite::load(document, font, stated)));
-                Self { em: 1.0, codes, scale: 0.001 }
+                let mut composite = Composite::load(document, font, stated);
+                // Not in the standard, but in use: the codes are Unicode already.
+                composite.codes_are_text =
+                    name(document, font, b"ToUnicode").is_some_and(|name| name.starts_with(b"Identity"));
+                let codes = Codes::Composite(Box::new(composite));
+                Self { em: 1.0, bold: is_bold(document, font), codes, scale: 0.001 }
             }
             subtype => Self::load_simple(document, font, subtype == Some(b"Type3")),
         }
@@ -115,8 +120,25 @@ impl Font {
         } else if widths.is_empty() {
             default_width = standard_widths(base_font, &mut widths);
         }
-        Self { em, codes: Codes::Simple { table, widths, default_width }, scale }
+        Self { em, bold: is_bold(document, font), codes: Codes::Simple { table, widths, default_width }, scale }
     }
+}
+
+/// By its descriptor or, since most say nothing there, by its name.
+fn is_bold(document: &Document, font: &Dictionary) -> bool {
+    const FORCE_BOLD: i64 = 1 << 18;
+    const BOLD_WEIGHT: f64 = 600.0;
+    let descendant = || {
+        let first = entry(document, font, b"DescendantFonts")?.as_array().ok()?.first()?;
+        dictionary(document, as_dictionary(follow(document, first))?, b"FontDescriptor")
+    };
+    let stated = dictionary(document, font, b"FontDescriptor").or_else(descendant).is_some_and(|descriptor| {
+        let value = |key: &[u8]| entry(document, descriptor, key).map_or(0.0, number);
+        value(b"Flags") as i64 & FORCE_BOLD != 0 || value(b"FontWeight") >= BOLD_WEIGHT
+    });
+    let name = String::from_utf8_lossy(name(document, font, b"BaseFont").unwrap_or_default()).to_lowercase();
+    // CMBX and SFBX are the bold faces of TeX.
+    stated || ["bold", "black", "heavy", "cmbx", "sfbx"].iter().any(|part| name.contains(part))
 }
 
 fn to_unicode(document: &Document, font: &Dictionary) -> Option<CMap> {

@@ -6,9 +6,9 @@ use super::content::{Glyph, PageGlyphs};
 use super::fields;
 
 /// A gap of this part of the font size ends a word (spaces are often not drawn at all).
-const WORD_GAP: f32 = 0.16;
+const WORD_GAP: f32 = 0.14;
 /// A gap of this many font sizes stands between the cells of a table row.
-const CELL_GAP: f32 = 2.0;
+pub(super) const CELL_GAP: f32 = 2.0;
 /// A step across the line of this part of the font size starts a new line; less is a superscript.
 const LINE_STEP: f32 = 0.55;
 /// Fake bold draws a character again within so many glyphs.
@@ -25,6 +25,8 @@ pub(super) struct Line {
     pub(super) baseline: f32,
     /// Mean font size by characters.
     pub(super) size: f32,
+    /// Most of its characters are set in bold.
+    pub(super) bold: bool,
 }
 
 /// A word with its place on the page as shown.
@@ -120,6 +122,8 @@ struct Builder {
     word: Option<LineWord>,
     /// Sum of font size by character, and characters, of the line so far.
     sizes: (f32, f32),
+    /// Characters of the line so far that are bold.
+    bold: f32,
     previous: Option<Previous>,
     after_gap: bool,
 }
@@ -187,6 +191,7 @@ impl Builder {
         let characters = text.chars().count() as f32;
         self.sizes.0 += size * characters;
         self.sizes.1 += characters;
+        self.bold += if glyph.bold { characters } else { 0.0 };
         // A glyph may stand for several words: each gets the glyph's box.
         for (at, part) in text.split(' ').enumerate() {
             if at > 0 {
@@ -224,9 +229,11 @@ impl Builder {
     fn end_line(&mut self) {
         self.end_word();
         let (sum, characters) = std::mem::take(&mut self.sizes);
+        let bold = std::mem::take(&mut self.bold);
         let mut line = std::mem::take(&mut self.line);
         if !line.words.is_empty() {
             line.size = sum / characters.max(1.0);
+            line.bold = bold * 2.0 > characters;
             self.lines.push(line);
         }
     }
@@ -246,7 +253,7 @@ fn glyph_box(glyph: &Glyph) -> [f32; 4] {
     [x0, y0, x1, y1]
 }
 
-fn around(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+pub(super) fn around(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
     [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
 }
 

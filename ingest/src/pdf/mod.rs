@@ -10,46 +10,69 @@ mod fields;
 mod flow;
 mod fonts;
 mod geometry;
+mod headings;
 mod labels;
 mod lexer;
 mod lines;
+mod load;
 mod objects;
 mod page_text;
 mod program;
+mod properties;
+mod render;
+mod scans;
+mod tables;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lopdf::{LoadOptions, Object, ObjectId};
+use lopdf::ObjectId;
 
 use self::content::{FontCache, PageGlyphs, page_glyphs};
 use self::geometry::PageGeometry;
 use self::lines::{Line, page_lines};
+use self::load::{Loaded, load};
 use self::page_text::{Vocabulary, compose, shown_title};
-use crate::{Document, Limits, MediaType, Page, Problem, ReadError};
+use crate::{Document, Heading, Limits, MediaType, Page, Problem, ReadError, ReadOptions};
 
-/// The marker may stand after some junk, as readers have always allowed.
-const HEADER_REACH: usize = 1024;
-
-pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
-    let file = load(bytes, limits)?;
-    let ids = page_ids(&file, limits)?;
+pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
+    let Loaded { file, pages: ids, recovered } = load(bytes, &options.passwords, &options.limits)?;
     let mut problems = Vec::new();
+    if recovered {
+        problems.push(Problem { page: None, message: "the file is damaged: parts of it may be missing".into() });
+    }
+    if is_xfa_only(&file) {
+        let message = "the file is an XFA form: what is filled into it cannot be read, only what other viewers show";
+        problems.push(Problem { page: None, message: message.into() });
+    }
     let mut fonts = FontCache::new();
-    let drafts: Vec<Draft> =
-        (1..).zip(&ids).map(|(number, &id)| draft_page(&file, number, id, &mut fonts, limits, &mut problems)).collect();
+    let mut drafts: Vec<Draft> = (1..)
+        .zip(&ids)
+        .map(|(number, &id)| draft_page(&file, number, id, &mut fonts, &options.limits, &mut problems))
+        .collect();
+    scans::recognise(&mut drafts, bytes, options, &mut problems);
+    problems.sort_by_key(|problem| problem.page);
     if drafts.iter().all(|draft| draft.lines.is_empty()) {
         return Err(ReadError::NoText { pages: drafts.len() });
     }
     let vocabulary = Vocabulary::of(drafts.iter().map(|draft| draft.lines.as_slice()));
-    let title = stated_title(&file).or_else(|| shown_title(&drafts[0].lines));
+    let title = properties::title(&file).or_else(|| shown_title(&drafts[0].lines));
     let labels = labels::page_labels(&file, drafts.len());
-    let pages = (1..)
+    let outline = headings::outline(&file, &ids);
+    let by_type = if outline.is_empty() {
+        headings::by_type(&drafts.iter().map(|draft| draft.lines.as_slice()).collect::<Vec<_>>())
+    } else {
+        vec![Vec::new(); drafts.len()]
+    };
+    let mut pages: Vec<Page> = (1..)
         .zip(drafts)
         .zip(labels)
-        .map(|((number, draft), label)| finish_page(number, label, &draft, &vocabulary))
+        .zip(by_type)
+        .map(|(((number, draft), label), headings)| finish_page(number, label, &draft, &vocabulary, &headings))
         .collect();
-    Ok(Document { title, author: None, written: None, media_type: MediaType::Pdf, pages, problems })
+    headings::mark_outline(&mut pages, &outline);
+    let (author, written) = (properties::author(&file), properties::written(&file));
+    Ok(Document { title, author, written, media_type: MediaType::Pdf, pages, problems })
 }
 
 /// The `ToUnicode` parser alone, for its fuzz target.
@@ -63,46 +86,10 @@ pub(crate) fn fuzz_cmap(bytes: &[u8]) {
 struct Draft {
     geometry: PageGeometry,
     lines: Vec<Line>,
-}
-
-fn load(bytes: &[u8], limits: &Limits) -> Result<lopdf::Document, ReadError> {
-    let head = &bytes[..bytes.len().min(HEADER_REACH)];
-    let Some(start) = head.windows(5).position(|window| window == b"%PDF-") else {
-        return Err(ReadError::NotWhatItSays { named: MediaType::Pdf.name() });
-    };
-    let options =
-        || LoadOptions { max_decompressed_size: Some(limits.max_page_bytes), ..LoadOptions::with_password("") };
-    let attempt = |bytes: &[u8]| {
-        catch_unwind(AssertUnwindSafe(|| lopdf::Document::load_mem_with_options(bytes, options())))
-            .unwrap_or_else(|panic| Err(lopdf::Error::Syntax(panic_message(&*panic))))
-    };
-    let mut loaded = attempt(bytes);
-    if start > 0 && loaded.is_err() {
-        loaded = attempt(&bytes[start..]);
-    }
-    match loaded {
-        Ok(file) if file.is_encrypted() => Err(ReadError::Locked),
-        Ok(file) => Ok(file),
-        Err(
-            lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_) | lopdf::Error::UnsupportedSecurityHandler(_),
-        ) => Err(ReadError::Locked),
-        Err(error) => Err(ReadError::Damaged(error.to_string())),
-    }
-}
-
-/// The pages in order; of a file whose page tree is broken, every page object there is.
-fn page_ids(file: &lopdf::Document, limits: &Limits) -> Result<Vec<ObjectId>, ReadError> {
-    let mut ids: Vec<ObjectId> = file.page_iter().take(limits.max_pages + 1).collect();
-    if ids.is_empty() {
-        let is_page = |object: &Object| object.as_dict().is_ok_and(|page| page.has_type(b"Page"));
-        let loose = file.objects.iter().filter(|(_, object)| is_page(object));
-        ids = loose.map(|(&id, _)| id).take(limits.max_pages + 1).collect();
-    }
-    if ids.is_empty() {
-        return Err(ReadError::Damaged("it has no pages".into()));
-    }
-    Limits::check("pages", ids.len(), limits.max_pages)?;
-    Ok(ids)
+    /// Why its text layer is not all that is to be seen, if so.
+    picture: Option<scans::Reason>,
+    recognised: bool,
+    confidence: f32,
 }
 
 fn draft_page(
@@ -114,7 +101,7 @@ fn draft_page(
     problems: &mut Vec<Problem>,
 ) -> Draft {
     let geometry = PageGeometry::of(file, id);
-    let mut lines = Vec::new();
+    let mut draft = Draft { geometry, lines: Vec::new(), picture: None, recognised: false, confidence: 1.0 };
     // A last resort: nothing below is known to panic.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let glyphs = page_glyphs(file, id, geometry, fonts, limits)?;
@@ -122,9 +109,14 @@ fn draft_page(
     }));
     match outcome {
         Ok(Ok((found, glyphs))) => {
-            lines = found;
-            let blank = lines.is_empty();
-            let found = page_problems(&glyphs, number, blank);
+            draft.lines = found;
+            draft.picture = scans::reason(&glyphs);
+            let (shown, unreadable) = (glyphs.glyphs.len() as f32, glyphs.unreadable as f32);
+            draft.confidence = shown / (shown + unreadable).max(1.0);
+            if shown + unreadable == 0.0 {
+                draft.confidence = 1.0;
+            }
+            let found = page_problems(&glyphs, number);
             problems.extend(found.map(|message| Problem::on_page(number, message)));
         }
         Ok(Err(error)) => {
@@ -136,29 +128,45 @@ fn draft_page(
             problems.push(Problem::on_page(number, message));
         }
     }
-    Draft { geometry, lines }
+    draft
 }
 
 /// What a person should know about a page that was read in part.
-fn page_problems(page: &PageGlyphs, number: u32, blank: bool) -> impl Iterator<Item = String> {
+fn page_problems(page: &PageGlyphs, number: u32) -> impl Iterator<Item = String> {
     // One lost bullet in a hundred characters is not worth a report.
     let (unreadable, shown) = (page.unreadable, page.glyphs.len());
     let lost = (unreadable >= 20 || unreadable * 50 > shown) && unreadable > 0;
     [
         lost.then(|| format!("{unreadable} characters on page {number} cannot be read as text")),
         page.cut_short.then(|| format!("page {number} is too complex: only the first part of it was read")),
-        (blank && page.images > 0).then(|| format!("page {number} is a picture without text, probably a scan")),
     ]
     .into_iter()
     .flatten()
 }
 
-fn finish_page(number: u32, label: Option<String>, draft: &Draft, vocabulary: &Vocabulary) -> Page {
+fn finish_page(
+    number: u32,
+    label: Option<String>,
+    draft: &Draft,
+    vocabulary: &Vocabulary,
+    heading_lines: &[(usize, u8)],
+) -> Page {
     let geometry = draft.geometry;
     let shown_width = geometry.shown_size()[0] as f32;
-    let (text, mut words) = compose(&draft.lines, shown_width, vocabulary);
-    for word in &mut words {
+    let mut composed = compose(&draft.lines, shown_width, vocabulary);
+    for word in &mut composed.words {
         word.bbox = geometry.to_stored(word.bbox);
+    }
+    let mut headings: Vec<Heading> = Vec::new();
+    let mut last_line = None;
+    for &(line, level) in heading_lines {
+        let span = &composed.lines[line];
+        match headings.last_mut() {
+            // A heading of two lines is one heading.
+            Some(last) if last.level == level && last_line == Some(line.wrapping_sub(1)) => last.end = span.end,
+            _ => headings.push(Heading { start: span.start, end: span.end, level }),
+        }
+        last_line = Some(line);
     }
     Page {
         number,
@@ -166,28 +174,22 @@ fn finish_page(number: u32, label: Option<String>, draft: &Draft, vocabulary: &V
         width_pt: geometry.width as f32,
         height_pt: geometry.height as f32,
         rotation: geometry.rotation,
-        text,
-        words,
-        headings: Vec::new(),
+        text: composed.text,
+        words: composed.words,
+        recognised: draft.recognised,
+        confidence: draft.confidence,
+        headings,
     }
 }
 
-/// The title in the file's properties, unless a program filled it in.
-fn stated_title(file: &lopdf::Document) -> Option<String> {
-    let info = objects::dictionary(file, &file.trailer, b"Info")?;
-    let title = objects::text_string(objects::entry(file, info, b"Title")?)?;
-    let title = title.strip_prefix("Microsoft Word - ").unwrap_or(&title).trim();
-    let letters = title.chars().filter(|c| c.is_alphabetic()).count();
-    let lower = title.to_lowercase();
-    let is_file_name =
-        [".doc", ".docx", ".pdf", ".htm", ".html", ".rtf", ".txt", ".wpd", ".xls", ".indd", ".qxd", ".dvi", ".tex"]
-            .iter()
-            .any(|extension| lower.ends_with(extension))
-            || !title.contains(' ') && title.contains(['_', '/', '\\']);
-    let placeholder = ["untitled", "document", "title", "layout 1", "print", "slide 1"]
-        .iter()
-        .any(|name| lower.starts_with(name) && lower.len() <= name.len() + 3);
-    (letters >= 4 && !is_file_name && !placeholder).then(|| title.to_owned())
+/// Whether the file is a form whose fields are described in XML alone (XFA), which only one
+/// family of viewers can show.
+fn is_xfa_only(file: &lopdf::Document) -> bool {
+    let Ok(catalog) = file.catalog() else { return false };
+    let Some(form) = objects::dictionary(file, catalog, b"AcroForm") else { return false };
+    let needs_viewer = objects::entry(file, catalog, b"NeedsRendering").is_some_and(|o| o.as_bool().unwrap_or(false));
+    let fields = objects::entry(file, form, b"Fields").and_then(|fields| fields.as_array().ok());
+    objects::entry(file, form, b"XFA").is_some() && (needs_viewer || fields.is_none_or(Vec::is_empty))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

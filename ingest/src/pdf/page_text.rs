@@ -1,18 +1,45 @@
 //! Lines to a page's text, with each word's exact byte range; also the title that a first page shows.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::flow::{Break, breaks, is_hyphenated};
 use super::lines::Line;
+use super::tables::{self, Table};
 use crate::Word;
 
 /// A page's text and the words in it; boxes are on the page as shown.
-pub(super) fn compose(lines: &[Line], page_width: f32, vocabulary: &Vocabulary) -> (String, Vec<Word>) {
+pub(super) struct Composed {
+    pub(super) text: String,
+    pub(super) words: Vec<Word>,
+    /// The bytes of each line.
+    pub(super) lines: Vec<Range<u32>>,
+}
+
+pub(super) fn compose(lines: &[Line], page_width: f32, vocabulary: &Vocabulary) -> Composed {
     let mut text = String::new();
     let mut words: Vec<Word> = Vec::new();
+    let mut spans = Vec::with_capacity(lines.len());
     let breaks = breaks(lines, page_width);
-    for (at, line) in lines.iter().enumerate() {
-        if at > 0 {
+    let tables = tables::find(lines, &breaks);
+    let mut tables = tables.iter().peekable();
+    let mut at = 0;
+    while at < lines.len() {
+        if let Some(table) = tables.next_if(|table| table.lines.start == at) {
+            if !text.is_empty() {
+                text.push_str("\n\n");
+            }
+            push_table(&mut text, &mut words, lines, table);
+            let end = text.len() as u32;
+            spans.extend(table.lines.clone().map(|_| end..end));
+            at = table.lines.end;
+            continue;
+        }
+        let line = &lines[at];
+        let after_table = spans.last().is_some_and(|span: &Range<u32>| span.is_empty());
+        if after_table {
+            text.push_str("\n\n");
+        } else if at > 0 {
             let joined = breaks[at - 1] == Break::Wrap && join_hyphenated(&mut text, &mut words, line, vocabulary);
             text.push_str(match breaks[at - 1] {
                 _ if joined => "",
@@ -22,16 +49,45 @@ pub(super) fn compose(lines: &[Line], page_width: f32, vocabulary: &Vocabulary) 
                 Break::Paragraph => "\n\n",
             });
         }
+        let line_start = text.len() as u32;
         for (at, word) in line.words.iter().enumerate() {
             if at > 0 {
                 text.push_str(if word.after_gap { "  " } else { " " });
             }
-            let start = text.len() as u32;
-            text.push_str(&word.text);
-            words.push(Word { start, end: text.len() as u32, bbox: word.bbox });
+            push_word(&mut text, &mut words, &word.text, word.bbox);
+        }
+        spans.push(line_start..text.len() as u32);
+        at += 1;
+    }
+    Composed { text, words, lines: spans }
+}
+
+fn push_word(text: &mut String, words: &mut Vec<Word>, word: &str, bbox: [f32; 4]) {
+    let start = text.len() as u32;
+    text.push_str(word);
+    words.push(Word { start, end: text.len() as u32, bbox });
+}
+
+/// A table in Markdown: a row a line, and a rule below the first.
+fn push_table(text: &mut String, words: &mut Vec<Word>, lines: &[Line], table: &Table) {
+    for (at, row) in table.rows.iter().enumerate() {
+        if at > 0 {
+            text.push('\n');
+        }
+        text.push('|');
+        for cell in row {
+            for &(line, word) in cell {
+                let word = &lines[line].words[word];
+                text.push(' ');
+                push_word(text, words, &tables::escaped(word), word.bbox);
+            }
+            text.push_str(" |");
+        }
+        if at == 0 {
+            text.push_str("\n|");
+            text.push_str(&"---|".repeat(row.len()));
         }
     }
-    (text, words)
 }
 
 /// Cuts the hyphen off the text's last word if the next line goes on with the same word; true

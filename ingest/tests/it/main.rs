@@ -8,3 +8,4 @@ mod folders;
 mod formats;
 mod make;
 mod pdfs;
+mod scans;

@@ -1,5 +1,5 @@
 use lopdf::{Object, Stream, dictionary};
-use premise_ingest::{Document, Limits, ReadError, read};
+use premise_ingest::{Document, Limits, ReadError, ReadOptions, read};
 use proptest::prelude::*;
 
 use crate::make::{Pdf, save};
@@ -32,7 +32,9 @@ fn assert_words_are_exact(document: &Document) {
             covered.push_str(text);
             last_end = word.end;
         }
-        let visible: String = page.text.split_whitespace().collect();
+        // The frame of a Markdown table is no word.
+        let is_frame = |part: &&str| *part == "|" || (part.starts_with("|---") && part.ends_with('|'));
+        let visible: String = page.text.split_whitespace().filter(|part| !is_frame(part)).collect();
         assert_eq!(covered, visible);
     }
 }
@@ -204,6 +206,99 @@ fn a_page_drawn_in_disorder_is_read_from_top_to_bottom() {
 }
 
 #[test]
+fn a_table_is_read_row_by_row_with_its_header() {
+    let row = |y: i32, cells: [&str; 3]| {
+        let shown = cells.iter().zip([72, 250, 400]).map(|(cell, x)| format!("1 0 0 1 {x} {y} Tm ({cell}) Tj"));
+        shown.collect::<Vec<_>>().join(" ")
+    };
+    let rows = [
+        row(700, ["Year", "Net revenue", "Costs"]),
+        row(684, ["2021", "1,204", "980"]),
+        row(668, ["2022", "1,377", ""]),
+        row(652, ["2023", "1,502", "1,010"]),
+    ];
+    let bytes = Pdf::new()
+        .page(&format!(
+            "BT /F1 12 Tf 1 0 0 1 72 730 Tm (Figures of the group) Tj {} 1 0 0 1 72 600 Tm (The end) Tj ET",
+            rows.join(" ")
+        ))
+        .bytes();
+    let document = read_pdf(&bytes);
+    let expected = "Figures of the group\n\n| Year | Net revenue | Costs |\n|---|---|---|\n| 2021 | 1,204 | 980 |\n\
+        | 2022 | 1,377 | |\n| 2023 | 1,502 | 1,010 |\n\nThe end";
+    assert_eq!(document.pages[0].text, expected);
+    assert_words_are_exact(&document);
+}
+
+#[test]
+fn headings_come_from_the_outline_or_from_type() {
+    let page = "BT /F1 18 Tf 72 700 Td (Term) Tj /F1 10 Tf 0 -30 Td (The lease runs for a year and ends without) Tj \
+        0 -12 Td (notice unless the parties agree otherwise in) Tj 0 -12 Td (writing before its end.) Tj ET";
+    let mut file = Pdf::new().page(page).lines(&["Payment terms", "The rent is due on the first day."]).finish();
+    let document = read_pdf(&save(file.clone()));
+    let found = |document: &Document, page: usize| -> Vec<String> {
+        let page = &document.pages[page];
+        page.headings.iter().map(|h| page.text[h.start as usize..h.end as usize].to_owned()).collect()
+    };
+    assert_eq!(found(&document, 0), ["Term"]);
+
+    let second = file.page_iter().nth(1).unwrap();
+    let item = file.add_object(dictionary! {
+        "Title" => Object::string_literal("Payment Terms"), "Dest" => vec![second.into(), Object::Name(b"Fit".into())],
+    });
+    let outlines = file.add_object(dictionary! { "First" => item, "Last" => item });
+    file.catalog_mut().unwrap().set("Outlines", outlines);
+    let document = read_pdf(&save(file));
+    assert_eq!(found(&document, 0), Vec::<String>::new());
+    assert_eq!(found(&document, 1), ["Payment terms"]);
+    assert_eq!(document.pages[1].headings[0].level, 1);
+}
+
+#[test]
+fn fields_without_an_appearance_show_their_value_beside_their_label() {
+    let field = |entries: &lopdf::Dictionary, rect: [i64; 4]| {
+        let mut widget = dictionary! { "Subtype" => "Widget", "Rect" => rect.map(Object::from).to_vec() };
+        widget.extend(entries);
+        Object::Dictionary(widget)
+    };
+    let typed = dictionary! { "FT" => "Tx", "V" => Object::string_literal("Jane Roe"), "DA" => Object::string_literal("/Helv 10 Tf") };
+    let option =
+        |export: &str, shown: &str| Object::Array(vec![Object::string_literal(export), Object::string_literal(shown)]);
+    let chosen = dictionary! {
+        "FT" => "Ch", "V" => Object::string_literal("m"), "Opt" => vec![option("y", "yearly"), option("m", "monthly")],
+    };
+    let ticked = dictionary! { "FT" => "Btn", "AS" => "Yes" };
+    let empty = dictionary! { "FT" => "Btn", "AS" => "Off" };
+    let secret = dictionary! { "FT" => "Tx", "Ff" => 1 << 13, "V" => Object::string_literal("hush") };
+    let annotations = vec![
+        field(&typed, [150, 696, 300, 712]),
+        field(&chosen, [150, 676, 300, 692]),
+        field(&ticked, [150, 656, 162, 668]),
+        field(&empty, [150, 636, 162, 648]),
+        field(&secret, [150, 616, 300, 632]),
+    ];
+    let content =
+        "BT /F1 12 Tf 72 700 Td (Tenant:) Tj 0 -20 Td (Rent is paid) Tj 0 -20 Td (Pets) Tj 0 -20 Td (Garage) Tj ET";
+    let document = read_pdf(&Pdf::new().page_with(content, &dictionary! { "Annots" => annotations }).bytes());
+    let lines: Vec<&str> = document.pages[0].text.lines().collect();
+    let tidy: Vec<String> = lines.iter().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(tidy, ["Tenant: Jane Roe", "Rent is paid monthly", "Pets ☑", "Garage ☐"]);
+    assert_words_are_exact(&document);
+}
+
+#[test]
+fn a_stream_without_a_length_and_a_file_without_an_end_are_recovered() {
+    let whole = Pdf::new().lines(&["one two"]).lines(&["three"]).bytes();
+    let text = String::from_utf8(whole).unwrap();
+    let end = text.rfind("xref").unwrap();
+    assert_eq!(read_pdf(text[..end].as_bytes()).pages.len(), 2);
+    let length = text.find("/Length").unwrap();
+    let digits = length + 8..length + 8 + text[length + 8..].find(|c: char| !c.is_ascii_digit()).unwrap();
+    let unknown = format!("{}null{}", &text[..digits.start], &text[digits.end..]);
+    assert!(read_pdf(unknown.as_bytes()).pages[0].text.contains("one two"));
+}
+
+#[test]
 fn text_off_the_page_is_not_read() {
     check("BT /F1 12 Tf 72 700 Td (seen) Tj 0 -2000 Td (unseen) Tj ET", "seen");
 }
@@ -273,6 +368,9 @@ fn a_locked_file_is_locked_and_one_with_an_empty_password_opens() {
     };
     assert!(matches!(refused(&locked_with("secret")), ReadError::Locked));
     assert_eq!(read_pdf(&locked_with("")).pages[0].text, "secret terms");
+    let options = ReadOptions { passwords: vec!["wrong".into(), "secret".into()], ..ReadOptions::default() };
+    let opened = premise_ingest::read_with("lease.pdf", &locked_with("secret"), &options).unwrap().document;
+    assert_eq!(opened.pages[0].text, "secret terms");
 }
 
 proptest! {
