@@ -112,6 +112,18 @@ pub trait Generator: Send {
         options: &GenerateOptions,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError>;
+
+    /// The `count` likeliest tokens that an answer could begin with, the likeliest first.
+    fn first_tokens(&mut self, messages: &[Message], count: usize) -> Result<Vec<Alternative>, GenerateError>;
+}
+
+/// A token that an answer could begin with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative {
+    /// What it writes; empty for one that ends the answer.
+    pub text: String,
+    /// How likely it is.
+    pub probability: f32,
 }
 
 /// Which model answers; kept with every answer.

@@ -8,7 +8,9 @@ use super::pieces::Pieces;
 use super::sample::Sampler;
 use super::template::ChatTemplate;
 use super::tokenizer::{Vocabulary, unguard};
-use super::{Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress};
+use super::{
+    Alternative, Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress,
+};
 
 /// A forward pass with its memory of the tokens it has read.
 pub(super) trait Network: Send {
@@ -96,6 +98,25 @@ impl Generator for Session {
             generated.decode_ms = milliseconds(started);
         }
         Ok(generated)
+    }
+
+    fn first_tokens(&mut self, messages: &[Message], count: usize) -> Result<Vec<Alternative>, GenerateError> {
+        let prompt = self.prompt(messages)?;
+        let context_tokens = self.identity.context_tokens;
+        if prompt.len() >= context_tokens {
+            return Err(GenerateError::PromptTooLong { tokens: prompt.len(), context_tokens });
+        }
+        self.keep_common(&prompt);
+        let scores = self.read_prompt(&prompt, &mut |_| ControlFlow::Continue(()))?.unwrap_or_default();
+        let best = scores.iter().copied().fold(f32::MIN, f32::max);
+        let total: f32 = scores.iter().map(|score| (score - best).exp()).sum();
+        let mut ranked: Vec<(u32, f32)> = (0..).zip(scores).collect();
+        ranked.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
+        let alternative = |(token, score): (u32, f32)| Alternative {
+            text: String::from_utf8_lossy(self.vocabulary.piece(token)).into_owned(),
+            probability: (score - best).exp() / total,
+        };
+        Ok(ranked.into_iter().take(count).map(alternative).collect())
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod ask;
 mod cite;
+mod claims;
 mod documents;
+mod evidence;
 mod followup;
 mod ingest;
 mod lexical;
@@ -16,6 +18,7 @@ mod narrow;
 mod passages;
 mod pipeline;
 mod rank;
+mod refuse;
 mod retrieve;
 mod search;
 mod status;
@@ -30,13 +33,14 @@ use premise_ingest::{Limits, TokenCounter};
 use tokio::runtime::Handle;
 
 pub use self::{
-    ask::{Answer, AskEvent, AskRequest, Timings},
-    cite::Citation,
+    ask::{Answer, AskEvent, AskRequest, Judged, Timings},
     documents::{Added, PageText},
+    evidence::{Quote, Signals},
     followup::Turn,
     ingest::{OnProgress, Progress},
     mend::Mended,
     model::Model,
+    refuse::Grade,
     retrieve::{Stage, Steps, Trace},
     search::{AlsoIn, Found, Passage, SearchRequest, Why},
     status::{Running, Status},
