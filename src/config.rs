@@ -141,6 +141,20 @@ pub struct Answer {
     pub max_tokens: usize,
     /// How many people may wait for the model; the next one is asked to come back.
     pub queue: usize,
+    /// What happens to a sentence of an answer that nothing in the files supports: `drop` (default) leaves it out,
+    /// `mark` shows it with a remark.
+    pub unsupported: Unsupported,
+}
+
+/// What happens to a sentence that nothing in the files supports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unsupported {
+    /// It is left out.
+    #[default]
+    Drop,
+    /// It is shown with a remark.
+    Mark,
 }
 
 /// The collection that is used when none is named.
@@ -179,7 +193,7 @@ impl Default for Reading {
 
 impl Default for Answer {
     fn default() -> Self {
-        Self { passages: 8, context_tokens: 1_200, max_tokens: 200, queue: 8 }
+        Self { passages: 8, context_tokens: 1_200, max_tokens: 200, queue: 8, unsupported: Unsupported::Drop }
     }
 }
 

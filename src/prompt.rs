@@ -20,6 +20,8 @@ pub struct Prompts {
     pub yes_no: String,
     /// The form of any other answer.
     pub other: String,
+    /// Asks whether the passages hold an answer, in place of the form.
+    pub check: String,
 }
 
 impl Prompts {
@@ -35,12 +37,17 @@ impl Prompts {
             user: read("answer.user.txt", include_str!("../prompts/answer.user.txt"))?,
             yes_no: read("form.yes_no.txt", include_str!("../prompts/form.yes_no.txt"))?,
             other: read("form.other.txt", include_str!("../prompts/form.other.txt"))?,
+            check: read("check.txt", include_str!("../prompts/check.txt"))?,
         })
     }
 
     fn messages(&self, passages: &str, question: &str) -> Vec<Message> {
-        // One pass over the template, so that nothing in a passage or a question is taken for a place to fill in.
         let form = if wants_yes_or_no(question) { &self.yes_no } else { &self.other };
+        self.filled(passages, question, form)
+    }
+
+    fn filled(&self, passages: &str, question: &str, form: &str) -> Vec<Message> {
+        // One pass over the template, so that nothing in a passage or a question is taken for a place to fill in.
         let places = [("{passages}", passages), ("{question}", question), ("{form}", form.trim())];
         let mut user = String::with_capacity(self.user.len() + passages.len() + question.len());
         let mut rest = self.user.trim();
@@ -64,7 +71,7 @@ impl Prompts {
 }
 
 /// Whether a question, or the last sentence of it, begins as one that is answered by yes or no.
-fn wants_yes_or_no(question: &str) -> bool {
+pub(crate) fn wants_yes_or_no(question: &str) -> bool {
     const BEGINNINGS: &[&str] = &[
         "am", "are", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must", "shall",
         "should", "was", "were", "will", "would",
@@ -90,15 +97,26 @@ pub struct Budget {
 /// A stretch of a passage shorter than this says too little to be worth its tokens.
 const LEAST_TOKENS: usize = 48;
 
+/// What the model is given.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// Asks for the answer.
+    pub answer: Vec<Message>,
+    /// Asks whether the passages hold one; begins like the other, so that the passages are read once for both.
+    pub check: Vec<Message>,
+    /// How many of the passages went in.
+    pub used: usize,
+}
+
 /// The messages for a question with as many of the passages, best first, as fit: counted with the model's own
-/// tokenizer, the last one cut at a sentence. Also how many passages went in.
+/// tokenizer, the last one cut at a sentence.
 pub fn fit(
     prompts: &Prompts,
     model: &dyn Generator,
     question: &str,
     passages: &[Passage],
     budget: Budget,
-) -> Result<(Vec<Message>, usize), GenerateError> {
+) -> Result<Fitted, GenerateError> {
     let frame = model.count_tokens(&model.render(&prompts.messages("", question))?);
     let window = model.identity().context_tokens.saturating_sub(frame + budget.answer_tokens);
     let mut left = budget.context_tokens.min(window);
@@ -123,7 +141,8 @@ pub fn fit(
         }
         break;
     }
-    Ok((prompts.messages(&shown, question), used))
+    let check = prompts.filled(&shown, question, &prompts.check);
+    Ok(Fitted { answer: prompts.messages(&shown, question), check, used })
 }
 
 fn heading(passage: &Passage) -> String {

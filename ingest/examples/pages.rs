@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in files {
         let name = Path::new(&file).file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let line = match read_with(&name, &std::fs::read(&file)?, &options) {
-            Ok(document) => {
+            Ok(reading) => {
+                let document = reading.document;
                 let pages: Vec<&str> = document.pages.iter().map(|page| page.text.as_str()).collect();
                 let problems: Vec<&str> = document.problems.iter().map(|problem| problem.message.as_str()).collect();
                 json!({"file": file, "pages": pages, "problems": problems})

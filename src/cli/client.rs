@@ -43,6 +43,10 @@ impl Client {
             match event {
                 "passages" => bar.found(data["passages"].as_array().map_or(0, Vec::len)),
                 "queued" => bar.queued(data["place"].as_u64().unwrap_or_default() as usize),
+                "evidence" => {
+                    let quotes = serde_json::from_value::<Vec<crate::library::Quote>>(data["quotes"].clone());
+                    bar.quotes(&quotes.unwrap_or_default());
+                }
                 "piece" => bar.piece(data["text"].as_str().unwrap_or_default()),
                 "done" => answer = Some(serde_json::from_value(data).map_err(Error::internal)?),
                 _ => {}

@@ -83,6 +83,7 @@ pub(super) async fn run(
     while let Some(event) = events.recv().await {
         match event {
             AskEvent::Passages(found) => bar.found(found.passages.len()),
+            AskEvent::Evidence(quotes) => bar.quotes(&quotes),
             AskEvent::Queued(ahead) => bar.queued(ahead),
             AskEvent::Piece(piece) => bar.piece(&piece),
             AskEvent::Done(answer) => {

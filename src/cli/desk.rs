@@ -128,6 +128,7 @@ impl Desk {
                 while let Some(event) = events.recv().await {
                     match event {
                         AskEvent::Passages(found) => bar.found(found.passages.len()),
+                        AskEvent::Evidence(quotes) => bar.quotes(&quotes),
                         AskEvent::Queued(ahead) => bar.queued(ahead),
                         AskEvent::Piece(piece) => bar.piece(&piece),
                         AskEvent::Done(answer) => {

@@ -94,6 +94,13 @@ impl Bar {
         self.line.set_message(format!("reading {passages} passages"));
     }
 
+    /// Shows the best quote above the bar: it is there seconds before the answer.
+    pub(super) fn quotes(&self, quotes: &[crate::library::Quote]) {
+        if let Some(best) = quotes.first() {
+            self.line.println(format!("{}, page {}: \u{201c}{}\u{201d}", best.file, best.page, best.quote));
+        }
+    }
+
     pub(super) fn queued(&self, ahead: usize) {
         self.line.set_message(format!("waiting for {ahead} other questions"));
     }

@@ -6,7 +6,7 @@ use super::desk::Listed;
 use crate::{
     db::Failure,
     error::Error,
-    library::{Added, Answer, EmbedderChoice, Found, Passage, Status, SyncReport, Why},
+    library::{Added, Answer, EmbedderChoice, Found, Grade, Passage, Status, SyncReport, Why},
 };
 
 pub(super) fn error(error: &Error, json: bool) {
@@ -122,6 +122,9 @@ pub(super) fn answer(answer: &Answer, json: bool) {
         return print_json(answer);
     }
     println!("{}\n", answer.answer);
+    if answer.grade == Grade::Partly {
+        println!("The files may not say all that was asked.\n");
+    }
     if answer.refused {
         if !answer.passages.is_empty() {
             println!("The closest passages:");

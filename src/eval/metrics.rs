@@ -17,7 +17,7 @@ const RECALL_AT: [(usize, &str); 4] = [(1, "R@1"), (5, "R@5"), (10, "R@10"), (20
 
 /// The figures of one question by name; none when it has no right pages.
 pub(super) fn retrieval(query: &Query, ranked: &[Ranked]) -> Vec<(String, f64)> {
-    let gold = gold(query);
+    let gold = query.right_pages();
     if !query.answerable || gold.is_empty() {
         return Vec::new();
     }
@@ -55,18 +55,6 @@ pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(((sorted.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or_default()
-}
-
-/// The pages that hold the answer; for sets judged by document, page 1 of each right one.
-fn gold(query: &Query) -> HashSet<(&str, u32)> {
-    if !query.relevant_docs.is_empty() {
-        return query.relevant_docs.iter().map(|file| (file.as_str(), 1)).collect();
-    }
-    query
-        .evidence
-        .iter()
-        .flat_map(|evidence| evidence.pages.iter().map(|page| (evidence.file.as_str(), *page)))
-        .collect()
 }
 
 /// Letters and digits in lower case: what is compared, so that blanks and hyphens do not count.

@@ -1,6 +1,7 @@
 //! A set of questions with known answers run through the real pipeline. What the system gets to see is the question
 //! alone, and the files it is narrowed to in a scoped run.
 
+mod answers;
 mod metrics;
 mod report;
 mod retrieval;
@@ -21,7 +22,7 @@ use serde_json::json;
 pub(crate) use self::{metrics::percentile, set::EvalSet, stats::Random};
 use self::{
     report::{Table, bar, print_difference},
-    retrieval::{Measured, request},
+    retrieval::Measured,
     runs::Run,
 };
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
     config::Settings,
     datadir::{self, Owner},
     error::{Error, Kind, Result},
-    library::{Answer, AskEvent, Library, Progress, SearchRequest, Steps},
+    library::{Library, Progress, Steps},
 };
 
 /// Arguments of `premise eval`.
@@ -53,9 +54,24 @@ pub struct EvalArgs {
     /// Compare with an earlier run, by a paired test: its file, or `last`
     #[arg(long, value_name = "RUN")]
     compare: Option<PathBuf>,
-    /// Also answer this many questions, spread over the set, and check that every quote stands on its page
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    ask: usize,
+    /// How far the questions go: `retrieval` to the passages, `evidence` to the quotes, `answer` to the end
+    #[arg(long, value_name = "STAGE", default_value = "retrieval")]
+    stage: Stage,
+    /// Take so many questions, of each kind its share, in the stages `evidence` and `answer` [default: all]
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Which sample: the same number takes the same questions
+    #[arg(long, value_name = "S", default_value_t = 13)]
+    seed: u64,
+    /// Leave the language model out in the stage `evidence`
+    #[arg(long)]
+    without_model: bool,
+    /// Ask again what an earlier run with the same settings has answers to
+    #[arg(long)]
+    fresh: bool,
+    /// Score this run in place of making one, in the stage `answer`
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     /// Where the set's files are indexed; kept for the next run [default: premise-eval in the temporary folder]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -67,17 +83,43 @@ pub struct EvalArgs {
     pub(crate) json: bool,
 }
 
+/// How far the questions go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stage {
+    /// To the passages.
+    Retrieval,
+    /// To the quotes.
+    Evidence,
+    /// To the end.
+    Answer,
+}
+
 /// Runs an evaluation and prints its figures.
 pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let set = EvalSet::load(&args.set)?;
+    if let Some(run) = &args.from {
+        answers::rescore(&set, &args, run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let steps = args.without.iter().try_fold(Steps::all(), |steps, name| steps.without(name))?;
     let work = args.work.clone().unwrap_or_else(|| std::env::temp_dir().join("premise-eval")).join(&set.name);
     let Owner::Us(owned) = datadir::open(&work)? else { return Err(datadir::in_use(&work)) };
     let library = read(&set, &args, owned.path().to_owned(), settings, stop).await?;
 
     let runs = owned.path().join("runs");
+    match args.stage {
+        Stage::Retrieval => {}
+        Stage::Evidence => {
+            answers::measure_evidence(&library, &set, &args, &settings, &runs).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Stage::Answer => {
+            answers::measure(&library, &set, &args, &settings, &runs).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let earlier = args.compare.as_ref().map(|which| Run::load(which, &runs)).transpose()?;
-    let (mut measured, breakdown) = retrieval::measure(&library, &set, &args, steps).await?;
+    let (measured, breakdown) = retrieval::measure(&library, &set, &args, steps).await?;
     let mut run = Run {
         set: set.name.clone(),
         at: chrono::Local::now().format("%Y-%m-%dT%H:%M:%S").to_string(),
@@ -116,11 +158,8 @@ pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> R
             print_difference(name, difference);
         }
     }
-    if args.ask > 0 {
-        answers(&library, &set, &args, &mut measured).await?;
-    }
     if let Some(path) = &args.run {
-        write_lines(path, &measured)?;
+        write_lines(path, measured.iter().map(|question| &question.line))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -182,64 +221,11 @@ fn figures(measured: &[Measured]) -> Table {
     table
 }
 
-/// Answers questions spread evenly over the set and checks each quote against the page it cites.
-async fn answers(library: &Arc<Library>, set: &EvalSet, args: &EvalArgs, measured: &mut [Measured]) -> Result<()> {
-    let step = (set.queries.len() / args.ask).max(1);
-    let (mut quotes, mut verbatim, mut refused, mut first_ms) = (0, 0, 0, Vec::new());
-    let asked: Vec<usize> = (0..set.queries.len()).step_by(step).take(args.ask).collect();
-    for (done, &at) in asked.iter().enumerate() {
-        let query = &set.queries[at];
-        let mut request = request(query, args);
-        request.k = None;
-        let answer = answer(library, request).await?;
-        for citation in &answer.citations {
-            quotes += 1;
-            let document = citation.document;
-            let page = citation.page;
-            let page = library.blocking(move |library| library.page(document, page)).await?;
-            verbatim += usize::from(page.text.contains(&citation.quote));
-        }
-        refused += usize::from(answer.refused);
-        first_ms.extend(answer.timings.first_token_ms);
-        let line = &mut measured[at].line;
-        line["answer"] = answer.answer.clone().into();
-        line["abstained"] = answer.refused.into();
-        line["citations"] = json!(answer.citations);
-        if !args.json {
-            eprintln!("{}/{} {}: {}", done + 1, asked.len(), query.id, answer.answer.replace('\n', " "));
-        }
-    }
-    first_ms.sort_unstable();
-    let median = first_ms.get(first_ms.len() / 2).copied().unwrap_or_default();
-    let line = json!({ "asked": asked.len(), "refused": refused, "quotes": quotes, "verbatim": verbatim, "first_token_ms_p50": median });
-    if args.json {
-        println!("{line}");
-    } else {
-        println!(
-            "{} asked, {refused} refused; {verbatim} of {quotes} quotes verbatim on their page; first word after {median} ms (median)",
-            asked.len()
-        );
-    }
-    Ok(())
-}
-
-async fn answer(library: &Arc<Library>, request: SearchRequest) -> Result<Answer> {
-    let mut events = library.ask(request).await?;
-    while let Some(event) = events.recv().await {
-        match event {
-            AskEvent::Done(answer) => return Ok(*answer),
-            AskEvent::Failed(error) => return Err(error),
-            AskEvent::Passages(..) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
-        }
-    }
-    Err(Error::internal("the answer broke off"))
-}
-
-fn write_lines(path: &Path, measured: &[Measured]) -> Result<()> {
-    let write = || {
+fn write_lines<'a>(path: &Path, lines: impl Iterator<Item = &'a serde_json::Value>) -> Result<()> {
+    let write = move || {
         let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-        for question in measured {
-            writeln!(file, "{}", question.line)?;
+        for line in lines {
+            writeln!(file, "{line}")?;
         }
         file.flush()
     };

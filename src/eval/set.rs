@@ -13,6 +13,8 @@ use crate::{error::Result, library::Turn};
 pub(crate) struct EvalSet {
     pub name: String,
     pub docs: PathBuf,
+    /// The text of each page, for checking quotes.
+    pub pages: PathBuf,
     pub queries: Vec<Query>,
 }
 
@@ -30,6 +32,12 @@ pub(crate) struct Query {
     pub scope: Option<Vec<String>>,
     #[serde(default)]
     pub answer_type: String,
+    /// Right answers.
+    #[serde(default)]
+    pub answers: Vec<String>,
+    /// For a question that cannot be answered: a plain "No" is as good as a refusal.
+    #[serde(default)]
+    pub accept_no: bool,
     /// What was asked before, for follow-up questions.
     #[serde(default)]
     pub conversation: Vec<Turn>,
@@ -42,6 +50,17 @@ impl Query {
             return "unanswerable".to_owned();
         }
         if self.answer_type.is_empty() { "answerable".to_owned() } else { self.answer_type.clone() }
+    }
+
+    /// The pages that hold the answer; for sets judged by document, page 1 of each right one.
+    pub(super) fn right_pages(&self) -> HashSet<(&str, u32)> {
+        if !self.relevant_docs.is_empty() {
+            return self.relevant_docs.iter().map(|file| (file.as_str(), 1)).collect();
+        }
+        self.evidence
+            .iter()
+            .flat_map(|evidence| evidence.pages.iter().map(|page| (evidence.file.as_str(), *page)))
+            .collect()
     }
 
     /// The files that hold the answer.
@@ -72,6 +91,11 @@ impl EvalSet {
             })
             .collect::<Result<_>>()?;
         let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        Ok(Self { name: name.unwrap_or_else(|| "set".to_owned()), docs: folder.join("docs"), queries })
+        Ok(Self {
+            name: name.unwrap_or_else(|| "set".to_owned()),
+            docs: folder.join("docs"),
+            pages: folder.join("pages.jsonl"),
+            queries,
+        })
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn ask(State(app): State<App>, Body(ask): Body<Ask>) -> Reply<R
         match event {
             AskEvent::Done(answer) => return Ok(Json(answer).into_response()),
             AskEvent::Failed(error) => return Err(error.into()),
-            AskEvent::Passages(..) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
+            AskEvent::Passages(..) | AskEvent::Evidence(_) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
         }
     }
     Err(Error::internal("the answer broke off").into())
@@ -51,6 +51,9 @@ pub(super) async fn ask(State(app): State<App>, Body(ask): Body<Ask>) -> Reply<R
 fn as_sse(event: &AskEvent) -> Result<Event, axum::Error> {
     match event {
         AskEvent::Passages(found) => Event::default().event("passages").json_data(found),
+        AskEvent::Evidence(quotes) => {
+            Event::default().event("evidence").json_data(serde_json::json!({ "quotes": quotes }))
+        }
         AskEvent::Queued(place) => Event::default().event("queued").json_data(serde_json::json!({ "place": place })),
         AskEvent::Piece(text) => Event::default().event("piece").json_data(serde_json::json!({ "text": text })),
         AskEvent::Done(answer) => Event::default().event("done").json_data(answer),

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
-    Citation, Found, Library, Model, Passage, SearchRequest,
-    cite::{Evidence, cite},
+    Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals,
+    cite::{Cited, cite},
+    refuse::{self, Refusal},
     retrieve::{Retrieved, Steps},
     search::{checked_question, too_many},
 };
@@ -33,6 +34,8 @@ pub type AskRequest = SearchRequest;
 pub enum AskEvent {
     /// The passages that were found, before the model has written a word.
     Passages(Found),
+    /// The sentences of them that bear most on the question, best first.
+    Evidence(Vec<Quote>),
     /// So many other questions come first.
     Queued(usize),
     /// Some words of the answer.
@@ -48,12 +51,23 @@ pub enum AskEvent {
 pub struct Answer {
     /// Its text, with a mark such as `[2]` after each sentence that a passage supports.
     pub answer: String,
-    /// True when the files do not hold the answer; the passages are then only the closest ones.
+    /// Whether the files hold the answer.
+    pub grade: Grade,
+    /// True when they do not; the passages and quotes are then only the closest ones.
     pub refused: bool,
     /// For each mark, in order: where it stands.
-    pub citations: Vec<Citation>,
+    pub citations: Vec<Quote>,
+    /// How many sentences of the model were left out, or marked, because nothing in the files supports them.
+    #[serde(default)]
+    pub left_out: usize,
+    /// The sentences that bear most on the question, as they were shown before the model wrote.
+    #[serde(default)]
+    pub evidence: Vec<Quote>,
     /// The passages that were found.
     pub passages: Vec<Passage>,
+    /// What the refusal was decided by.
+    #[serde(default)]
+    pub signals: Signals,
     /// How long it took.
     pub timings: Timings,
     /// The model that wrote it.
@@ -65,10 +79,26 @@ pub struct Answer {
 pub struct Timings {
     /// Until the passages were there.
     pub retrieve_ms: u64,
+    /// Until the quotes were there.
+    #[serde(default)]
+    pub quotes_ms: u64,
     /// Until the first word, waiting in the queue included; absent when no model was asked.
     pub first_token_ms: Option<u64>,
     /// Until the end.
     pub total_ms: u64,
+}
+
+/// A question as far as it is known before an answer is written.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The passages that were found.
+    pub passages: Vec<Passage>,
+    /// The sentences that bear most on it.
+    pub quotes: Vec<Quote>,
+    /// What a refusal is decided by.
+    pub signals: Signals,
+    /// Time until the quotes were there.
+    pub quotes_ms: u64,
 }
 
 /// What people read when the files do not hold the answer.
@@ -146,60 +176,78 @@ impl Library {
         retrieve_ms: u64,
         events: &mpsc::Sender<AskEvent>,
     ) -> Result<Option<Answer>> {
-        let finish = |text: String, refused, citations, first_token_ms, passages| Answer {
-            answer: text,
-            refused,
-            citations,
-            passages,
-            timings: Timings { retrieve_ms, first_token_ms, total_ms: started.elapsed().as_millis() as u64 },
-            model: self.generator_name.clone(),
-        };
         let Retrieved { passages, asked, named, .. } = found;
-        if !named && !bears_on(question, &passages) {
-            return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), None, passages)));
-        }
-        let generator = self.generator.as_ref().map_err(Clone::clone)?;
-        let (written, used, first_token) = self.write(generator, question, &passages, events).await?;
-        if events.is_closed() {
+        let evidence = self.evidence(&asked, &passages).await?;
+        let quotes = evidence.quotes(&asked);
+        if events.send(AskEvent::Evidence(quotes.clone())).await.is_err() {
             return Ok(None);
         }
-        let first_token_ms = first_token.map(|at: Instant| (at - started).as_millis() as u64);
-        let text = if written.finish == Finish::Length { whole_sentences(&written.text) } else { &written.text };
-        let text = text.to_owned();
-        if says_nothing(&text) {
-            return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), first_token_ms, passages)));
+        let mut answer = Answer {
+            answer: NOT_IN_FILES.to_owned(),
+            grade: Grade::NotInFiles,
+            refused: true,
+            citations: Vec::new(),
+            left_out: 0,
+            evidence: quotes,
+            passages: Vec::new(),
+            signals: evidence.signals,
+            timings: Timings { retrieve_ms, quotes_ms: millis(started), ..Timings::default() },
+            model: self.generator_name.clone(),
+        };
+        if named || bears_on(question, &passages) {
+            let generator = self.generator.as_ref().map_err(Clone::clone)?;
+            let written = self.write(generator, question, &passages, evidence.signals, events).await?;
+            if events.is_closed() {
+                return Ok(None);
+            }
+            answer.signals = written.signals;
+            answer.timings.first_token_ms = written.first_token.map(|at| (at - started).as_millis() as u64);
+            if let Some(generated) = written.generated {
+                let cut_off = generated.finish == Finish::Length;
+                let text = if cut_off { whole_sentences(&generated.text) } else { &generated.text }.to_owned();
+                if !says_nothing(&text) {
+                    let unsupported = self.answer.unsupported;
+                    let question = question.to_owned();
+                    let cited =
+                        self.blocking(move |_| Ok(cite(&text, &question, &asked, &evidence, unsupported))).await?;
+                    answer.take(cited, self.refusal().grade(&written.signals));
+                }
+            }
         }
-        let (cited, passages) = self
-            .blocking(move |library| {
-                let cited = library.cited(&text, &asked, &passages[..used])?;
-                Ok((cited, passages))
-            })
-            .await?;
-        if cited.citations.is_empty() {
-            // Nothing of it stands in the files: an answer that cannot be checked is not shown as one.
-            return Ok(Some(finish(NOT_IN_FILES.to_owned(), true, Vec::new(), first_token_ms, passages)));
-        }
-        Ok(Some(finish(cited.answer, false, cited.citations, first_token_ms, passages)))
+        answer.passages = passages;
+        answer.timings.total_ms = millis(started);
+        Ok(Some(answer))
     }
 
-    /// Has the model write, passing its words on as they come.
+    /// How the answers of this embedder and model are refused.
+    fn refusal(&self) -> &'static Refusal {
+        refuse::fitted(&self.embedder.name, &self.generator_name)
+    }
+
+    /// Has the model say whether the passages hold an answer and, if that is likely enough, write it, passing its words
+    /// on as they come.
     async fn write(
         &self,
         generator: &Worker<Model>,
         question: &str,
         passages: &[Passage],
+        mut signals: Signals,
         events: &mpsc::Sender<AskEvent>,
-    ) -> Result<(Generated, usize, Option<Instant>)> {
+    ) -> Result<Written> {
         let job = {
-            let (prompts, events) = (self.prompts.clone(), events.clone());
+            let (prompts, events, refusal) = (self.prompts.clone(), events.clone(), self.refusal());
             let (question, passages) = (question.to_owned(), passages.to_vec());
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
             move |model: &mut Model| {
                 let model = model.open()?;
-                let (messages, used) = prompt::fit(&prompts, model, &question, &passages, budget)?;
+                let fitted = prompt::fit(&prompts, model, &question, &passages, budget)?;
+                refuse::ask_model(&fitted, model, &mut signals)?;
+                if refusal.grade(&signals) == Grade::NotInFiles {
+                    return Ok(Written { generated: None, first_token: None, signals });
+                }
                 let options = GenerateOptions { max_tokens: budget.answer_tokens, ..GenerateOptions::default() };
                 let mut first_token = None;
-                let written = model.generate(&messages, &options, &mut |progress| {
+                let generated = model.generate(&fitted.answer, &options, &mut |progress| {
                     let goes_on = match progress {
                         Progress::Reading { .. } => !events.is_closed(),
                         Progress::Piece(piece) => {
@@ -209,7 +257,7 @@ impl Library {
                     };
                     if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
-                Ok::<_, GenerateError>((written, used, first_token))
+                Ok::<_, GenerateError>(Written { generated: Some(generated), first_token, signals })
             }
         };
         let pending = generator.try_submit(job)?;
@@ -221,28 +269,57 @@ impl Library {
         Ok(pending.await??)
     }
 
-    fn cited(&self, answer: &str, asked: &str, passages: &[Passage]) -> Result<super::cite::Cited> {
-        let mut pages = Vec::new();
-        for passage in passages {
-            for span in &passage.spans {
-                if let Some(page) = self.db.page(passage.document, span.page)? {
-                    pages.push((passage, span, page));
-                }
-            }
+    /// What is known about a question before an answer is written: its passages, the quotes and the signals that a
+    /// refusal is decided by, those of the model included with `with_model`. For measuring and fitting.
+    pub async fn judge(self: &Arc<Self>, request: &AskRequest, with_model: bool) -> Result<Judged> {
+        let started = Instant::now();
+        let found = self.retrieve(request, Steps::all()).await?;
+        let evidence = self.evidence(&found.asked, &found.passages).await?;
+        let quotes = evidence.quotes(&found.asked);
+        let quotes_ms = millis(started);
+        let mut signals = evidence.signals;
+        if with_model {
+            let generator = self.generator.as_ref().map_err(Clone::clone)?;
+            let prompts = self.prompts.clone();
+            let (question, passages) = (request.question.clone(), found.passages.clone());
+            let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
+            signals = generator
+                .run(move |model| {
+                    let model = model.open()?;
+                    let fitted = prompt::fit(&prompts, model, &question, &passages, budget)?;
+                    refuse::ask_model(&fitted, model, &mut signals)?;
+                    Ok::<_, GenerateError>(signals)
+                })
+                .await??;
         }
-        let evidence: Vec<_> = pages
-            .iter()
-            .map(|(passage, span, page)| Evidence {
-                n: passage.n,
-                document: passage.document,
-                file: &passage.file,
-                page: page.number,
-                page_text: &page.text,
-                span: span.start as usize..(span.end as usize).min(page.text.len()),
-            })
-            .collect();
-        Ok(cite(answer, asked, &evidence))
+        Ok(Judged { passages: found.passages, quotes, signals, quotes_ms })
     }
+}
+
+/// What the model gave.
+struct Written {
+    /// Nothing when it was not asked to write.
+    generated: Option<Generated>,
+    first_token: Option<Instant>,
+    signals: Signals,
+}
+
+impl Answer {
+    /// Shows what is supported. An answer without support stays a refusal: what cannot be checked is not shown as one.
+    fn take(&mut self, cited: Cited, likely: Grade) {
+        self.left_out = cited.unsupported;
+        if cited.supported == 0 {
+            return;
+        }
+        self.refused = false;
+        self.grade = if cited.unsupported > 0 { Grade::Partly } else { likely };
+        self.answer = cited.answer;
+        self.citations = cited.quotes;
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    since.elapsed().as_millis() as u64
 }
 
 /// On the model's thread: waits a little for a slow reader, then takes it for gone.

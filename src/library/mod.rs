@@ -5,7 +5,9 @@
 mod ask;
 mod carried;
 mod cite;
+mod claims;
 mod documents;
+mod evidence;
 mod followup;
 mod ingest;
 mod lexical;
@@ -17,6 +19,7 @@ mod narrow;
 mod passages;
 mod pipeline;
 mod rank;
+mod refuse;
 pub mod reindex;
 mod rerank;
 mod retrieve;
@@ -35,13 +38,14 @@ use tokio::runtime::Handle;
 
 pub(crate) use self::documents::stopped;
 pub use self::{
-    ask::{Answer, AskEvent, AskRequest, Timings},
-    cite::Citation,
+    ask::{Answer, AskEvent, AskRequest, Judged, Timings},
     documents::{Added, PageText},
+    evidence::{Quote, Signals},
     followup::Turn,
     ingest::{OnProgress, Progress},
     mend::Mended,
     model::Model,
+    refuse::Grade,
     reindex::EmbedderChoice,
     retrieve::{Stage, Steps, Trace},
     search::{AlsoIn, Found, Passage, SearchRequest, Why},

@@ -25,7 +25,7 @@ fn answer(world: &World, library: &Arc<Library>, question: &str) -> Answer {
             match event {
                 AskEvent::Done(answer) => return *answer,
                 AskEvent::Failed(error) => panic!("{error:?}"),
-                AskEvent::Passages(..) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
+                AskEvent::Passages(..) | AskEvent::Evidence(_) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
             }
         }
         panic!("the answer broke off")
@@ -110,14 +110,15 @@ fn two_who_ask_at_once_are_both_answered() {
             kinds.push(match event {
                 AskEvent::Queued(_) => continue,
                 AskEvent::Passages(..) => "passages",
+                AskEvent::Evidence(_) => "evidence",
                 AskEvent::Piece(_) => "piece",
                 AskEvent::Done(_) => "done",
                 AskEvent::Failed(error) => panic!("{error:?}"),
             });
         }
         let last = kinds.len() - 1;
-        assert_eq!((kinds[0], kinds[last]), ("passages", "done"));
-        assert!(last > 1 && kinds[1..last].iter().all(|kind| *kind == "piece"), "{kinds:?}");
+        assert_eq!((kinds[0], kinds[1], kinds[last]), ("passages", "evidence", "done"));
+        assert!(last > 2 && kinds[2..last].iter().all(|kind| *kind == "piece"), "{kinds:?}");
     }
 }
 

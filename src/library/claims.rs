@@ -1,0 +1,231 @@
+//! What a sentence of an answer claims, and what of it must stand in its evidence word for word: numbers, dates, sums of
+//! money, names and denials.
+
+use std::collections::HashSet;
+
+use chrono::NaiveDate;
+use premise_ingest::dates;
+
+use super::evidence::{Rarity, distinct, has_digit};
+use crate::sparse;
+
+/// A sentence of an answer.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// Its distinct terms with their weights; for a short one ("Yes.") the question's terms are added.
+    terms: Vec<(String, f32)>,
+    total: f32,
+    must: Musts,
+}
+
+/// What must stand in the evidence.
+#[derive(Debug, Default)]
+struct Musts {
+    numbers: Vec<String>,
+    days: Vec<NaiveDate>,
+    currencies: Vec<usize>,
+    names: Vec<String>,
+    /// It denies something. That a passage does not speak of a thing is no proof against it.
+    denies: bool,
+}
+
+impl Claim {
+    /// The claim of a sentence that answers a question of those terms; `named` are words that need no evidence, because
+    /// the person who asks used them.
+    pub(super) fn of(sentence: &str, asked: &[String], named: &HashSet<String>, rarity: &Rarity) -> Self {
+        let own = distinct(sparse::terms(sentence));
+        let mut terms: Vec<_> =
+            own.into_iter().map(|term| (rarity.of_term(&term), term)).map(|(w, t)| (t, w)).collect();
+        if (terms.len() < 4 && !terms.is_empty()) || is_yes_or_no(sentence) {
+            for term in asked {
+                if terms.iter().all(|(known, _)| known != term) {
+                    terms.push((term.clone(), rarity.of_term(term) * 0.5));
+                }
+            }
+        }
+        let total = terms.iter().map(|(_, weight)| weight).sum();
+        Self { terms, total, must: Musts::of(sentence, named) }
+    }
+
+    /// Whether it says nothing that could be looked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Its terms.
+    pub(super) fn terms(&self) -> Vec<String> {
+        self.terms.iter().map(|(term, _)| term.clone()).collect()
+    }
+
+    /// The share of its weight that those terms hold.
+    pub(super) fn held_by(&self, has: impl Fn(&str) -> bool) -> f32 {
+        if self.total <= 0.0 {
+            return 0.0;
+        }
+        self.terms.iter().filter(|(term, _)| has(term)).map(|(_, weight)| weight).sum::<f32>() / self.total
+    }
+
+    /// Whether all that must stand in the evidence stands in those sentences.
+    pub(super) fn agrees_with(&self, sentences: &[&str]) -> bool {
+        let all = sentences.join("\n");
+        let terms: HashSet<String> = sparse::terms(&all).collect();
+        let numbers = numbers_in_words(&all);
+        let has_number = |number: &String| {
+            terms.contains(number) || numbers.contains(number) || number.chars().all(|c| c == '0' || c == '.')
+        };
+        self.must.numbers.iter().all(has_number)
+            && (self.must.days.is_empty() || {
+                let days: Vec<NaiveDate> = dates(&all).into_iter().map(|date| date.day).collect();
+                self.must.days.iter().all(|day| days.contains(day))
+            })
+            && self.must.currencies.iter().all(|currency| has_currency(&all, *currency))
+            && self.must.names.iter().all(|name| terms.contains(name))
+            && (!self.must.denies || sentences.iter().any(|sentence| denies(sentence)))
+    }
+}
+
+impl Musts {
+    fn of(sentence: &str, named: &HashSet<String>) -> Self {
+        let found = dates(sentence);
+        let days = found.iter().map(|date| date.day).collect();
+        // A date may be written otherwise in the evidence, so its figures are not looked for one by one.
+        let mut rest = String::with_capacity(sentence.len());
+        let mut copied = 0;
+        for date in &found {
+            rest.push_str(&sentence[copied..date.range.start]);
+            copied = date.range.end.max(copied);
+        }
+        rest.push_str(&sentence[copied..]);
+        Self {
+            numbers: distinct(sparse::terms(&rest).filter(|term| has_digit(term) && !named.contains(term))),
+            days,
+            currencies: (0..CURRENCIES.len()).filter(|at| has_currency(sentence, *at)).collect(),
+            names: names(&rest, named),
+            denies: denies(without_verdict(sentence)),
+        }
+    }
+}
+
+/// Signs and words of currencies.
+const CURRENCIES: [&[&str]; 3] = [&["$", "usd", "dollar"], &["€", "eur", "euro"], &["£", "gbp", "pound"]];
+
+fn has_currency(text: &str, currency: usize) -> bool {
+    let lower = text.to_lowercase();
+    let stands_alone = |at: usize| !lower[..at].ends_with(char::is_alphanumeric);
+    CURRENCIES[currency].iter().any(|sign| lower.match_indices(sign).any(|(at, _)| stands_alone(at)))
+}
+
+/// Stems of the words with a capital within the sentence: names of people, companies and places, and defined terms.
+fn names(sentence: &str, named: &HashSet<String>) -> Vec<String> {
+    let sentence = without_verdict(sentence);
+    let mut words = sentence.split(|c: char| c.is_whitespace() || matches!(c, '/' | '(' | '"' | '“')).peekable();
+    // The first word has its capital from its place.
+    while words.next_if(|word| word.is_empty()).is_some() {}
+    words.next();
+    let capital = |word: &&str| word.chars().next().is_some_and(char::is_uppercase);
+    distinct(words.filter(capital).flat_map(sparse::terms).filter(|term| !named.contains(term) && !has_digit(term)))
+}
+
+/// Numbers that are written in words, as figures: "two" is "2".
+fn numbers_in_words(text: &str) -> HashSet<String> {
+    const WORDS: [&str; 21] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+    ];
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let lower = text.to_lowercase();
+    let value = |word: &str| {
+        let ten = TENS.iter().position(|known| *known == word).map(|at| (at + 2) * 10);
+        WORDS.iter().position(|known| *known == word).or(ten)
+    };
+    let mut numbers = HashSet::new();
+    for word in lower.split(|c: char| !c.is_alphabetic() && c != '-') {
+        let parts: Vec<usize> = word.split('-').filter_map(value).collect();
+        numbers.extend(parts.iter().map(ToString::to_string));
+        if let [tens, ones] = parts[..] {
+            numbers.insert((tens + ones).to_string());
+        }
+        if word == "hundred" {
+            numbers.insert("100".to_owned());
+        }
+    }
+    numbers
+}
+
+/// Whether a sentence says that something is not so, or forbids it.
+pub(super) fn denies(sentence: &str) -> bool {
+    const WORDS: &[&str] = &["cannot", "neither", "never", "no", "none", "nor", "not", "nothing", "without"];
+    const BEGINNINGS: &[&str] = &["exclu", "exempt", "forbid", "prohibit", "waive"];
+    sentence.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’').any(|word| {
+        let word = word.to_lowercase();
+        WORDS.contains(&word.as_str())
+            || word.ends_with("n't")
+            || word.ends_with("n’t")
+            || BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
+    })
+}
+
+/// Whether a sentence is a yes or a no and nothing else.
+pub(super) fn is_yes_or_no(sentence: &str) -> bool {
+    let word = sentence.trim_matches(|c: char| !c.is_alphanumeric());
+    word.eq_ignore_ascii_case("yes") || word.eq_ignore_ascii_case("no")
+}
+
+/// The sentence without the yes or no that it begins with: that is the answer, and what follows is what is claimed.
+fn without_verdict(sentence: &str) -> &str {
+    let rest = sentence.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let word = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    if is_yes_or_no(word) { rest[word.len()..].trim_start_matches([',', '.', ':', ';', ' ', '*']) } else { sentence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(claim: &str, evidence: &str, agrees: bool) {
+        let named = ["tenant", "rent"].map(str::to_owned).into();
+        let claim = Claim::of(claim, &[], &named, &Rarity::default());
+        assert_eq!(claim.agrees_with(&[evidence]), agrees, "{claim:?} / {evidence}");
+    }
+
+    #[test]
+    fn what_can_be_checked_word_for_word_must_stand_in_the_evidence() {
+        check("The term is 2 years.", "The term is two (2) years.", true);
+        check("The term is 2 years.", "The term is two years.", true);
+        check("The term is 3 years.", "The term is two years.", false);
+        check("It ends on February 29, 2028.", "It ends on 29 February 2028.", true);
+        check("It ends on February 28, 2028.", "It ends on 29 February 2028.", false);
+        check("The fee is $500.", "The fee is 500 dollars.", true);
+        check("The fee is €500.", "The fee is $500.", false);
+        check("It is governed by the law of Texas.", "The laws of the State of Texas govern.", true);
+        check("It is governed by the law of Ohio.", "The laws of the State of Texas govern.", false);
+        check("He pays the Tenant the Rent.", "what is due is paid", true);
+        check("Late rent bears no interest.", "Late rent bears interest.", false);
+        check("Late rent bears no interest.", "Late rent does not bear interest.", true);
+    }
+
+    #[test]
+    fn a_no_before_the_claim_is_the_answer_and_no_denial() {
+        check("No, assignment needs consent.", "An assignment needs written consent.", true);
+        check("No, it is not assignable.", "It is assignable.", false);
+    }
+}

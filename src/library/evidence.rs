@@ -1,0 +1,422 @@
+//! Evidence: the sentences and table rows of the passages that bear on a question, chosen before a model has written a
+//! word. Everything that is quoted comes from here: exact spans of stored pages, with their boxes.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
+
+use premise_ingest::Word;
+use serde::{Deserialize, Serialize};
+
+use super::{Library, Passage};
+use crate::{error::Result, sparse, store::DocumentId, text};
+
+/// A sentence or row that bears on the question, as it stands on its page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quote {
+    /// Number of the passage that it is part of.
+    pub n: usize,
+    /// The document.
+    pub document: DocumentId,
+    /// Its file.
+    pub file: String,
+    /// The page.
+    pub page: u32,
+    /// First byte in the page's text.
+    pub start: u32,
+    /// Byte after the last in the page's text.
+    pub end: u32,
+    /// The text between them.
+    pub quote: String,
+    /// Where it stands on the page, a box a line: `x0, y0, x1, y1` in points from the lower left corner. None where the
+    /// format has no positions.
+    pub boxes: Vec<[f32; 4]>,
+    /// How much it bears on the question: cosine in meaning, and up to [`LEXICAL`] more for the question's words.
+    pub score: f32,
+}
+
+/// A stretch of a stored page that a passage shows.
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    /// Number of the passage.
+    pub n: usize,
+    pub document: DocumentId,
+    pub file: String,
+    pub page: u32,
+    /// The page's whole text.
+    pub text: String,
+    pub words: Vec<Word>,
+    /// The part of it that the passage shows.
+    pub span: Range<usize>,
+}
+
+/// A sentence or row of a stretch.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// Which stretch, in the order of the passages.
+    pub stretch: usize,
+    /// Bytes in the page's text.
+    pub range: Range<usize>,
+    pub terms: Vec<String>,
+}
+
+/// What the passages say, sentence by sentence, and how much each bears on the question.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    pub stretches: Vec<Stretch>,
+    pub lines: Vec<Line>,
+    /// How much each line bears on the question; nothing for one that was not looked at.
+    pub scores: Vec<Option<f32>>,
+    pub rarity: Rarity,
+    pub signals: Signals,
+}
+
+/// What tells whether the passages hold an answer, before a model has read them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Signals {
+    /// Cosine of the question and the nearest sentence.
+    pub nearest: f32,
+    /// The same of the third nearest sentence: several that are near say more than one.
+    pub third: f32,
+    /// How far the nearest lies above the mean of all sentences.
+    pub above_mean: f32,
+    /// Share of the question's weight in words that the best sentence holds.
+    pub words: f32,
+    /// The same of all passages together.
+    pub words_anywhere: f32,
+    /// Cosine of the question and the nearest passage.
+    pub passage: f32,
+    /// Whether yes or no is asked for.
+    pub yes_no: bool,
+    /// How likely the model finds it that the passages hold the answer; nothing before it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_holds: Option<f32>,
+    /// How likely the model finds a yes, of yes and no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_yes: Option<f32>,
+}
+
+/// Most sentences that are compared with the question by meaning: the passages' first ones, 3 ms each on two cores.
+const MOST_LINES: usize = 80;
+/// What holding all of the question's words adds to the cosine. docs/answers.md has what other values give.
+pub(super) const LEXICAL: f32 = 0.6;
+/// Quotes that are shown before the model writes.
+const SHOWN_QUOTES: usize = 3;
+/// Shorter lines are headings and numbers: they say what follows, but nothing of their own.
+const LEAST_BYTES: usize = 25;
+/// Longest quote in bytes; a longer sentence is cut to the part that matches best.
+const QUOTE_BYTES: usize = 600;
+
+impl Library {
+    /// The sentences of the passages with how much they bear on the question.
+    pub(super) async fn evidence(self: &Arc<Self>, asked: &str, passages: &[Passage]) -> Result<Evidence> {
+        let shown = passages.to_vec();
+        let stretches = self.blocking(move |library| library.stretches(&shown)).await?;
+        let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
+        let looked_at: Vec<usize> = lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.range.len() >= LEAST_BYTES)
+            .map(|(at, _)| at)
+            .take(MOST_LINES)
+            .collect();
+        let texts: Vec<String> = looked_at
+            .iter()
+            .map(|at| stretches[lines[*at].stretch].text[lines[*at].range.clone()].to_owned())
+            .collect();
+        let question = asked.to_owned();
+        let cosines = if texts.is_empty() {
+            Vec::new()
+        } else {
+            self.questions
+                .run(move |embedder| {
+                    let question = embedder.embed_question(&question)?;
+                    let near = |text: &String| {
+                        let vector = embedder.embed_passage(text)?;
+                        Ok::<f32, crate::embed::EmbedError>(question.iter().zip(&vector).map(|(a, b)| a * b).sum())
+                    };
+                    texts.iter().map(near).collect::<std::result::Result<Vec<_>, _>>()
+                })
+                .await??
+        };
+        Ok(weighed(asked, passages, stretches, lines, &looked_at, &cosines))
+    }
+
+    /// The stored pages that the passages show. Blocks.
+    fn stretches(&self, passages: &[Passage]) -> Result<Vec<Stretch>> {
+        let mut stretches = Vec::new();
+        for passage in passages {
+            for span in &passage.spans {
+                let Some(page) = self.db.page(passage.document, span.page)? else { continue };
+                stretches.push(Stretch {
+                    n: passage.n,
+                    document: passage.document,
+                    file: passage.file.clone(),
+                    page: page.number,
+                    span: span.start as usize..(span.end as usize).min(page.text.len()),
+                    text: page.text,
+                    words: page.words,
+                });
+            }
+        }
+        Ok(stretches)
+    }
+}
+
+fn weighed(
+    asked: &str,
+    passages: &[Passage],
+    stretches: Vec<Stretch>,
+    lines: Vec<Line>,
+    looked_at: &[usize],
+    cosines: &[f32],
+) -> Evidence {
+    let rarity = Rarity::of(&lines);
+    let wanted = distinct(sparse::terms(asked));
+    let total: f32 = wanted.iter().map(|term| rarity.of_term(term)).sum();
+    let share = |has: &dyn Fn(&str) -> bool| {
+        let held: f32 = wanted.iter().filter(|term| has(term)).map(|term| rarity.of_term(term)).sum();
+        if total > 0.0 { held / total } else { 0.0 }
+    };
+    let mut scores = vec![None; lines.len()];
+    let mut best = (f32::MIN, 0.0);
+    for (at, cosine) in looked_at.iter().zip(cosines) {
+        let words = share(&|term| lines[*at].terms.iter().any(|known| known == term));
+        let score = cosine + LEXICAL * words;
+        scores[*at] = Some(score);
+        if score > best.0 {
+            best = (score, words);
+        }
+    }
+    let mut sorted = cosines.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let anywhere: HashSet<&str> = lines.iter().flat_map(|line| &line.terms).map(String::as_str).collect();
+    let mean = if sorted.is_empty() { 0.0 } else { sorted.iter().sum::<f32>() / sorted.len() as f32 };
+    let nearest = sorted.first().copied().unwrap_or(0.0);
+    let signals = Signals {
+        nearest,
+        third: sorted.get(2).or(sorted.last()).copied().unwrap_or(0.0),
+        above_mean: nearest - mean,
+        words: best.1,
+        words_anywhere: share(&|term| anywhere.contains(term)),
+        passage: passages.iter().filter_map(|passage| passage.similarity).fold(0.0, f32::max),
+        yes_no: crate::prompt::wants_yes_or_no(asked),
+        model_holds: None,
+        model_yes: None,
+    };
+    Evidence { stretches, lines, scores, rarity, signals }
+}
+
+impl Evidence {
+    /// The best quotes, best first: sentences that stand at several places once.
+    pub(super) fn quotes(&self, asked: &str) -> Vec<Quote> {
+        let mut ranked: Vec<(usize, f32)> =
+            self.scores.iter().enumerate().filter_map(|(at, score)| Some((at, (*score)?))).collect();
+        ranked.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
+        let wanted = distinct(sparse::terms(asked));
+        let mut shown: Vec<Quote> = Vec::new();
+        for (at, score) in ranked {
+            if shown.len() == SHOWN_QUOTES {
+                break;
+            }
+            let line = &self.lines[at];
+            let range = self.window(line, &wanted);
+            let quote = self.stretches[line.stretch].quote(range, score);
+            if shown.iter().all(|known| known.quote != quote.quote) {
+                shown.push(quote);
+            }
+        }
+        shown
+    }
+
+    /// The text of a line.
+    pub(super) fn text(&self, line: &Line) -> &str {
+        &self.stretches[line.stretch].text[line.range.clone()]
+    }
+
+    /// The line's bytes or, when it is very long, those of the stretch of it that holds most of the terms.
+    pub(super) fn window(&self, line: &Line, terms: &[String]) -> Range<usize> {
+        let whole = self.text(line);
+        let part = window(whole, terms, &self.rarity);
+        line.range.start + part.start..line.range.start + part.end
+    }
+}
+
+impl Stretch {
+    /// Those bytes of the page as a quote.
+    pub(super) fn quote(&self, range: Range<usize>, score: f32) -> Quote {
+        Quote {
+            n: self.n,
+            document: self.document,
+            file: self.file.clone(),
+            page: self.page,
+            start: range.start as u32,
+            end: range.end as u32,
+            quote: self.text[range.clone()].to_owned(),
+            boxes: boxes(&self.words, &range),
+            score,
+        }
+    }
+}
+
+fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {
+    let shown = &stretch.text[stretch.span.clone()];
+    let offset = stretch.span.start;
+    text::sentences(shown)
+        .into_iter()
+        .map(move |range| Line {
+            stretch: at,
+            terms: sparse::terms(&shown[range.clone()]).collect(),
+            range: range.start + offset..range.end + offset,
+        })
+        .filter(|line| !line.terms.is_empty())
+}
+
+/// One box a line of print around the words of those bytes.
+fn boxes(words: &[Word], range: &Range<usize>) -> Vec<[f32; 4]> {
+    let mut boxes: Vec<[f32; 4]> = Vec::new();
+    for word in words.iter().filter(|word| (word.start as usize) < range.end && (word.end as usize) > range.start) {
+        let [x0, y0, x1, y1] = word.bbox;
+        match boxes.last_mut() {
+            // On the same line: their middles lie within each other, and it goes on to the right.
+            Some(line) if (y0 + y1) / 2.0 > line[1] && (y0 + y1) / 2.0 < line[3] && x0 >= line[0] => {
+                *line = [line[0].min(x0), line[1].min(y0), line[2].max(x1), line[3].max(y1)];
+            }
+            _ => boxes.push(word.bbox),
+        }
+    }
+    boxes
+}
+
+/// How much a term says: those that few sentences of the passages hold say more, and those with digits twice that.
+#[derive(Debug, Default)]
+pub(super) struct Rarity {
+    weights: HashMap<String, f32>,
+    unseen: f32,
+}
+
+impl Rarity {
+    pub(super) fn of(lines: &[Line]) -> Self {
+        let mut seen: HashMap<&str, f32> = HashMap::new();
+        for line in lines {
+            for term in line.terms.iter().collect::<HashSet<_>>() {
+                *seen.entry(term).or_default() += 1.0;
+            }
+        }
+        let all = lines.len() as f32;
+        let weigh = |n: f32| (1.0 + (all - n + 0.5) / (n + 0.5)).ln();
+        let weights = seen.into_iter().map(|(term, n)| (term.to_owned(), weigh(n))).collect();
+        Self { weights, unseen: weigh(0.0) }
+    }
+
+    pub(super) fn of_term(&self, term: &str) -> f32 {
+        let rarity = self.weights.get(term).copied().unwrap_or(self.unseen);
+        if has_digit(term) { rarity * 2.0 } else { rarity }
+    }
+}
+
+pub(super) fn has_digit(term: &str) -> bool {
+    term.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+pub(super) fn distinct(terms: impl Iterator<Item = String>) -> Vec<String> {
+    let mut terms: Vec<String> = terms.collect();
+    terms.sort();
+    terms.dedup();
+    terms
+}
+
+/// The bytes of a long sentence that hold most of the weight of the terms, cut at blanks.
+fn window(whole: &str, terms: &[String], rarity: &Rarity) -> Range<usize> {
+    if whole.len() <= QUOTE_BYTES {
+        return 0..whole.len();
+    }
+    let cut = |start: usize| {
+        let end = whole.floor_char_boundary((start + QUOTE_BYTES).min(whole.len()));
+        let end = if end == whole.len() { end } else { whole[start..end].rfind(' ').map_or(end, |at| start + at) };
+        start..end
+    };
+    let held = |range: &Range<usize>| {
+        let found: HashSet<String> = sparse::terms(&whole[range.clone()]).collect();
+        terms.iter().filter(|term| found.contains(*term)).map(|term| rarity.of_term(term)).sum::<f32>()
+    };
+    std::iter::once(0)
+        .chain(whole.match_indices(' ').map(|(at, _)| at + 1))
+        .filter(|at| whole.len() - at > QUOTE_BYTES / 2)
+        .step_by(8)
+        .map(|start| (cut(start), held(&cut(start))))
+        .reduce(|best, other| if other.1 > best.1 { other } else { best })
+        .map_or(0..whole.len(), |(range, _)| {
+            let part = &whole[range.clone()];
+            let start = range.start + part.len() - part.trim_start().len();
+            start..start + part.trim().len()
+        })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A page as the only evidence, with no scores.
+    pub(in crate::library) fn page(text: &str) -> Evidence {
+        let stretch = Stretch {
+            n: 3,
+            document: DocumentId(uuid::Uuid::nil()),
+            file: "lease.pdf".to_owned(),
+            page: 7,
+            text: text.to_owned(),
+            words: Vec::new(),
+            span: 0..text.len(),
+        };
+        let lines: Vec<Line> = lines_of(0, &stretch).collect();
+        let rarity = Rarity::of(&lines);
+        Evidence {
+            scores: vec![None; lines.len()],
+            stretches: vec![stretch],
+            lines,
+            rarity,
+            signals: Signals::default(),
+        }
+    }
+
+    #[test]
+    fn the_sentence_that_is_near_and_holds_the_words_comes_first() {
+        let evidence = page("The lease ends in May. The rent is due on the first day. Pets are welcome in the house.");
+        let looked_at: Vec<usize> =
+            (0..evidence.lines.len()).filter(|at| evidence.lines[*at].range.len() >= LEAST_BYTES).collect();
+        let cosines: Vec<f32> = looked_at.iter().map(|at| if *at == 1 { 0.5 } else { 0.4 }).collect();
+        let question = "When is the rent due?";
+        let evidence = weighed(question, &[], evidence.stretches, evidence.lines, &looked_at, &cosines);
+        let quotes = evidence.quotes(question);
+        assert_eq!(quotes[0].quote, "The rent is due on the first day.");
+        let page = &evidence.stretches[0].text;
+        assert!(quotes.iter().all(|quote| page[quote.start as usize..quote.end as usize] == quote.quote));
+        assert!((evidence.signals.words - 1.0).abs() < 1e-6 && evidence.signals.nearest > 0.49);
+    }
+
+    #[test]
+    fn words_on_one_line_of_print_share_a_box() {
+        let word = |start, end, bbox| Word { start, end, bbox };
+        let words = [
+            word(0, 3, [10.0, 700.0, 30.0, 712.0]),
+            word(4, 8, [34.0, 700.0, 60.0, 712.0]),
+            word(9, 12, [10.0, 686.0, 30.0, 698.0]),
+            word(13, 20, [34.0, 686.0, 60.0, 698.0]),
+        ];
+        assert_eq!(boxes(&words, &(0..12)), [[10.0, 700.0, 60.0, 712.0], [10.0, 686.0, 30.0, 698.0]]);
+        assert!(boxes(&words, &(3..4)).is_empty());
+    }
+
+    #[test]
+    fn a_very_long_sentence_is_cut_to_the_part_that_is_asked_for() {
+        let long =
+            format!("{} the deposit is refunded within thirty days {}", "word ".repeat(200), "more ".repeat(200));
+        let evidence = page(&long);
+        let part = evidence.window(&evidence.lines[0], &distinct(sparse::terms("deposit refunded thirty days")));
+        let part = &long[part];
+        assert!(part.len() <= QUOTE_BYTES && part.contains("the deposit is refunded within thirty days"), "{part}");
+    }
+}
