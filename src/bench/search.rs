@@ -274,6 +274,8 @@ fn empty_page() -> Page {
         text: String::new(),
         words: Vec::new(),
         headings: Vec::new(),
+        recognised: false,
+        confidence: 1.0,
     }
 }
 

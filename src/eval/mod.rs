@@ -42,7 +42,7 @@ pub struct EvalArgs {
     /// Narrow each question to the files that a user would have chosen
     #[arg(long)]
     scoped: bool,
-    /// Leave steps of retrieval out: naming, meaning, words, exact, rerank, collapse, merge
+    /// Leave steps of retrieval out: naming, meaning, words, exact, rerank, overleaf, collapse, merge
     #[arg(long, value_name = "STEP,…", value_delimiter = ',')]
     without: Vec<String>,
     /// Also search plainly by words alone and by meaning alone, and show both beside the pipeline
@@ -104,7 +104,7 @@ pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> R
     let steps = args.without.iter().try_fold(Steps::all(), |steps, name| steps.without(name))?;
     let work = args.work.clone().unwrap_or_else(|| std::env::temp_dir().join("premise-eval")).join(&set.name);
     let Owner::Us(owned) = datadir::open(&work)? else { return Err(datadir::in_use(&work)) };
-    let library = read(&set, &args, owned.path().to_owned(), settings, stop).await?;
+    let library = read(&set, &args, owned.path().to_owned(), settings.clone(), stop).await?;
 
     let runs = owned.path().join("runs");
     match args.stage {

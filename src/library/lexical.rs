@@ -51,6 +51,12 @@ impl Asked {
         !(self.identifiers.is_empty() && self.days.is_empty() && self.phrases.is_empty())
     }
 
+    /// How many of the question's different words a text holds.
+    pub(super) fn covered(&self, text: &str) -> usize {
+        let held: HashSet<String> = sparse::terms(text).collect();
+        self.terms.iter().filter(|term| held.contains(*term)).count()
+    }
+
     pub(super) fn matches(&self, text: &str) -> Matches {
         let held: HashSet<String> = sparse::terms(text).collect();
         let words = self.terms.iter().filter(|term| held.contains(*term)).cloned().collect();

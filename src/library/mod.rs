@@ -16,6 +16,7 @@ mod model;
 mod names;
 mod naming;
 mod narrow;
+mod overleaf;
 mod passages;
 mod pipeline;
 mod rank;

@@ -71,7 +71,7 @@ fn narrowing(request: &SearchRequest) -> Result<Narrowing> {
                     Kind::BadInput,
                     "unknown_type",
                     format!("there are no files of type {name}"),
-                    format!("The types are: {}", MediaType::EXTENSIONS.join(", ")),
+                    format!("The types are: {}", MediaType::EXTENSIONS.map(|(extension, _)| extension).join(", ")),
                 )
             })
         })

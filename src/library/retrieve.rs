@@ -13,6 +13,7 @@ use super::{
     followup::{self, Understood},
     lexical::{Asked, Matches},
     naming::Named,
+    overleaf,
     passages::{Assembled, Window},
     rank,
     search::checked_question,
@@ -38,6 +39,8 @@ pub struct Steps {
     pub exact: bool,
     /// Rank the best passages anew with the reranker of the settings.
     pub rerank: bool,
+    /// Leave off pages of a chunk that hold nothing of what is asked.
+    pub overleaf: bool,
     /// Show the same words in several files once.
     pub collapse: bool,
     /// Put neighbouring chunks together.
@@ -46,16 +49,35 @@ pub struct Steps {
 
 impl Steps {
     /// The names of the steps, as `--without` takes them.
-    pub const NAMES: [&'static str; 7] = ["naming", "meaning", "words", "exact", "rerank", "collapse", "merge"];
+    pub const NAMES: [&'static str; 8] =
+        ["naming", "meaning", "words", "exact", "rerank", "overleaf", "collapse", "merge"];
 
     /// Every step.
     pub const fn all() -> Self {
-        Self { naming: true, meaning: true, words: true, exact: true, rerank: true, collapse: true, merge: true }
+        Self {
+            naming: true,
+            meaning: true,
+            words: true,
+            exact: true,
+            rerank: true,
+            overleaf: true,
+            collapse: true,
+            merge: true,
+        }
     }
 
     /// One search over everything and nothing else: the plain baseline.
     pub const fn plain(meaning: bool, words: bool) -> Self {
-        Self { naming: false, meaning, words, exact: false, rerank: false, collapse: false, merge: false }
+        Self {
+            naming: false,
+            meaning,
+            words,
+            exact: false,
+            rerank: false,
+            overleaf: false,
+            collapse: false,
+            merge: false,
+        }
     }
 
     /// The same without the step of that name.
@@ -66,6 +88,7 @@ impl Steps {
             "words" => &mut self.words,
             "exact" => &mut self.exact,
             "rerank" => &mut self.rerank,
+            "overleaf" => &mut self.overleaf,
             "collapse" => &mut self.collapse,
             "merge" => &mut self.merge,
             _ => {
@@ -289,6 +312,11 @@ impl Library {
         trace.note(Stage::Fusion, candidates.iter().map(|candidate| candidate.hit.id));
         if steps.rerank {
             candidates = self.rerank(&search.question, candidates, &mut trace.rerank_time).await?;
+        }
+        if steps.overleaf {
+            for candidate in &mut candidates {
+                overleaf::trim(&mut candidate.row, &candidate.asked);
+            }
         }
         Ok(candidates)
     }
