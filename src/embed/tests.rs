@@ -105,7 +105,8 @@ fn a_folder_with_weights_outside_the_graph_is_an_embedder() {
 fn all_of_a_passage_counts_however_long_it_is() {
     let (short, long) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mut short, mut long) = (tiny(short.path(), 64), tiny(long.path(), 512));
-    let passage = format!("{}The tenant repairs the roof.", "Bees like lavender and thyme. ".repeat(30));
+    let (bees, roof) = ("Bees like lavender and thyme. ", "The tenant repairs the roof. ");
+    let passage = format!("{}{}", bees.repeat(30), roof.repeat(10));
     let question = "tenant repairs roof";
     let cut_off = short.embed_question(&passage).unwrap();
     let (in_pieces, whole) = (short.embed_passage(&passage).unwrap(), long.embed_passage(&passage).unwrap());
