@@ -11,10 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// A page takes 2 to 4 s; one that takes this long holds up everything behind it.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(120);
+const PAGE_TIMEOUT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
 /// Raised when pictures are prepared in another way, so that kept results are not used again.
 const CACHE_REVISION: u32 = 1;
@@ -116,12 +115,9 @@ impl Ocr {
 
     /// What a picture's words depend on.
     fn key(&self, picture: &Picture) -> String {
-        let mut hasher = Sha256::new();
-        hasher.update(format!("{CACHE_REVISION} {} {} {}\n", self.version, self.languages, picture.width));
-        hasher.update(&picture.grey);
-        let hash = hasher.finalize();
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{hex}.json")
+        let how = format!("{CACHE_REVISION} {} {} {}\n", self.version, self.languages, picture.width);
+        let hash = crate::hash_bytes(&[how.as_bytes(), &picture.grey].concat());
+        format!("{hash}.json")
     }
 
     fn run(&self, picture: &Picture) -> Result<Vec<SeenWord>, String> {

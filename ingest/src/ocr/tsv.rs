@@ -49,6 +49,7 @@ mod tests {
             5\t1\t2\t1\t1\t1\t10\t50\t20\t8\t12\tnow\n";
         let found: Vec<(String, u32)> = words(table).into_iter().map(|word| (word.text, word.line)).collect();
         assert_eq!(found, [("rent".into(), 0), ("due".into(), 0), ("now".into(), 1)]);
-        assert_eq!(words(table)[0].bbox, [10.0, 20.0, 40.0, 28.0]);
+        let bbox = words(table)[0].bbox.map(|value| value as i32);
+        assert_eq!(bbox, [10, 20, 40, 28]);
     }
 }

@@ -105,8 +105,8 @@ fn look_up<'a>(
     let list = |key: &[u8]| entry(document, node, key).and_then(|object| object.as_array().ok());
     let found =
         list(b"Names").into_iter().flat_map(|names| names.chunks_exact(2)).find(|pair| string(&pair[0]) == name);
-    if let Some(pair) = found {
-        return Some(follow(document, &pair[1]));
+    if let Some([_, value]) = found {
+        return Some(follow(document, value));
     }
     list(b"Kids").into_iter().flatten().find_map(|kid| {
         let kid = follow(document, kid).as_dict().ok()?;
@@ -144,11 +144,12 @@ fn find_words(text: &str, from: usize, words: &str) -> Option<(usize, usize)> {
     }
     let mut line_start = 0;
     for line in text.split_inclusive('\n') {
-        let start = line_start;
+        let start = line_start + line.len() - line.trim_start().len();
         line_start += line.len();
-        if start < from {
+        if start < from || line.trim().is_empty() {
             continue;
         }
+        let line = line.trim_start();
         if let Some(end) = match_at(&text[start..], &wanted) {
             return Some((start, start + end));
         }

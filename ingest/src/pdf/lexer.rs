@@ -105,9 +105,8 @@ impl<'a> Lexer<'a> {
             };
             match &mut array {
                 Some(items) if items.len() < MAX_ARRAY => items.push(operand),
-                Some(_) => {}
                 None if self.operands.len() < MAX_OPERANDS => self.operands.push(operand),
-                None => {}
+                Some(_) | None => {}
             }
         }
     }
@@ -154,9 +153,8 @@ impl<'a> Lexer<'a> {
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
                 b'-' | b'+' if self.at == start || self.bytes[self.at - 1] == b'-' => negative |= byte == b'-',
-                b'-' | b'+' => valid = false,
                 b'.' if scale == 0.0 => scale = 1.0,
-                b'.' => valid = false,
+                b'-' | b'+' | b'.' => valid = false,
                 b'0'..=b'9' if !valid => {}
                 b'0'..=b'9' if scale == 0.0 => value = value * 10.0 + f64::from(byte - b'0'),
                 b'0'..=b'9' => {

@@ -6,7 +6,7 @@ use super::content::{Glyph, PageGlyphs};
 use super::fields;
 
 /// A gap of this part of the font size ends a word (spaces are often not drawn at all).
-const WORD_GAP: f32 = 0.14;
+const WORD_GAP: f32 = 0.11;
 /// A gap of this many font sizes stands between the cells of a table row.
 pub(super) const CELL_GAP: f32 = 2.0;
 /// A step across the line of this part of the font size starts a new line; less is a superscript.

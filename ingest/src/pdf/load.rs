@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use lopdf::xref::XrefRecovery;
 use lopdf::{LoadOptions, Object, ObjectId};
 
 use super::panic_message;
@@ -88,7 +89,8 @@ fn attempt(bytes: &[u8], password: &str, limits: &Limits, rebuild: bool) -> Resu
         Ok(mut file) => {
             fill_streams(&mut file, bytes);
             let pages = page_ids(&file, limits);
-            Ok(Loaded { file, pages, recovered: false })
+            let recovered = file.xref_recovery == Some(XrefRecovery::Reconstructed);
+            Ok(Loaded { file, pages, recovered })
         }
         Err(
             lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_) | lopdf::Error::UnsupportedSecurityHandler(_),

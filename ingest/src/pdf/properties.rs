@@ -48,10 +48,10 @@ fn xmp_element(file: &Document, element: &str) -> Option<String> {
     loop {
         match reader.read_event().ok()? {
             quick_xml::events::Event::Start(start) => inside |= start.name().as_ref() == element,
-            quick_xml::events::Event::End(end) if inside => {
-                if end.name().as_ref() == element || !text.trim().is_empty() {
-                    break;
-                }
+            quick_xml::events::Event::End(end)
+                if inside && (end.name().as_ref() == element || !text.trim().is_empty()) =>
+            {
+                break;
             }
             quick_xml::events::Event::Text(part) if inside => text.push_str(part.as_ref()),
             quick_xml::events::Event::GeneralRef(reference) if inside => {
