@@ -2,6 +2,7 @@
 //! ARCHITECTURE.md has the map.
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod datadir;

@@ -1,5 +1,6 @@
 //! The command line: one verb a task. With a server on the data folder a verb goes through it, else it works alone.
 
+mod bench;
 mod client;
 mod demo;
 mod desk;
@@ -129,6 +130,8 @@ enum Verb {
     },
     /// Measure retrieval on a set of questions with known answers
     Eval(eval::EvalArgs),
+    /// Measure this machine
+    Bench(bench::BenchArgs),
     /// Read sample files, answer a question about them, then serve the page
     Demo(demo::DemoArgs),
 }
@@ -212,6 +215,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Setup(args) => blocking(move || setup::run(&args, &settings, &stop)).await,
         Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
+        Verb::Bench(args) => blocking(move || bench::run(args, &settings)).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
         Verb::Reindex { form } => {
             let owned = own(&data_dir)?;
@@ -291,6 +295,7 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
         | Verb::Serve { .. }
         | Verb::Demo(_)
         | Verb::Eval(_)
+        | Verb::Bench(_)
         | Verb::Reindex { .. } => Err(Error::internal("this verb has no desk")),
     }
 }
@@ -448,6 +453,7 @@ impl Verb {
             | Self::Reindex { form } => form.json,
             Self::Eval(args) => args.json,
             Self::Setup(args) => args.json,
+            Self::Bench(args) => args.wants_json(),
             Self::Serve { .. } | Self::Demo(_) => false,
         }
     }
