@@ -1,6 +1,10 @@
 //! The composition root: the only place that chooses which backend stands behind each seam.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use premise_ingest::TokenCounter;
 use tokio::runtime::Handle;
@@ -11,7 +15,7 @@ use crate::{
     db::Db,
     embed::{self, Reranker},
     error::{Error, Kind, Result},
-    generate::{self, EngineSettings},
+    generate::{self, EngineSettings, Generator, Shared},
     library::{EmbedderChoice, Library, Model, OpenIndex, Parts, RemoveIndex, reindex},
     models::{self, Entry, Installed, Precision, local},
     prompt::Prompts,
@@ -201,16 +205,35 @@ fn library_id(db: &Db) -> Result<String> {
     Ok(id)
 }
 
+/// The file of the model `name`, or of the settings' own, and its SHA-256 if it was verified.
+pub fn model_file(settings: &config::Models, name: Option<&str>) -> Result<(PathBuf, Option<String>)> {
+    let name = name.unwrap_or(&settings.generator);
+    if is_path(name) {
+        return Ok((name.into(), None));
+    }
+    let installed: Installed = models::locate(&settings.folder, models::find(name)?)?;
+    let file = installed.main_file().clone();
+    Ok((file.path, Some(file.sha256)))
+}
+
 fn generator(settings: &config::Models, queue: usize) -> Result<Worker<Model>> {
-    let (path, engine) = if is_path(&settings.generator) {
-        (settings.generator.clone().into(), EngineSettings::default())
-    } else {
-        let installed: Installed = models::locate(&settings.folder, models::find(&settings.generator)?)?;
-        let file = installed.main_file().clone();
-        (file.path, EngineSettings { sha256: Some(file.sha256), ..EngineSettings::default() })
+    let (path, sha256) = model_file(settings, None)?;
+    let engine = EngineSettings { sha256, ..EngineSettings::default() };
+    // One model for all of the worker's threads, opened by the first that needs it: people are answered together.
+    let shared = Arc::new(Mutex::new(None::<Shared>));
+    let open = move || {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let model = match shared.take() {
+            Some(model) => model,
+            None => generate::open_shared(&path, &engine)?,
+        };
+        Ok(Box::new(shared.insert(model).clone()) as Box<dyn Generator>)
     };
-    let make = move || generate::open(&path, &engine);
-    Worker::spawn("generator", queue, move || Ok::<_, Error>(Model::new(make))).map_err(made)
+    let threads = (0..generate::PLACES).map(|_| {
+        let open = open.clone();
+        move || Ok::<_, Error>(Model::new(open))
+    });
+    Worker::spawn_many("generator", queue, threads).map_err(made)
 }
 
 fn is_path(generator: &str) -> bool {

@@ -1,12 +1,12 @@
-//! A thread that owns a model, behind a bounded queue. The only way from the async side to work that computes:
+//! A thread that owns a model, or several that own one each, behind a bounded queue. The only way from the async side to work that computes:
 //! people are refused when the queue is full, batch work waits, and a job whose caller has left is skipped.
 
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread::{Builder, JoinHandle};
 
@@ -51,10 +51,10 @@ type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 /// whose callers still wait, then joins the thread.
 pub struct Worker<T> {
     name: Arc<str>,
-    // Dropped before `thread` is joined: the loop ends once every sender is gone.
+    // Dropped before `threads` are joined: the loop ends once every sender is gone.
     jobs: Option<mpsc::Sender<Job<T>>>,
     tally: Arc<Tally>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Jobs that got a place, and jobs that are over; their difference is the length of the queue.
@@ -72,25 +72,41 @@ impl<T: 'static> Worker<T> {
         capacity: usize,
         make: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> Result<Self, SpawnError<E>> {
+        Self::spawn_many(name, capacity, [make])
+    }
+
+    /// Starts a thread for each of `makes`; they take jobs from one queue, in order.
+    pub fn spawn_many<E: Send + 'static, M: FnOnce() -> Result<T, E> + Send + 'static>(
+        name: &str,
+        capacity: usize,
+        makes: impl IntoIterator<Item = M>,
+    ) -> Result<Self, SpawnError<E>> {
         let name: Arc<str> = Arc::from(name);
         let (jobs, queue) = mpsc::channel(capacity.max(1));
-        let (report, outcome) = std::sync::mpsc::sync_channel(1);
-        let thread = Builder::new()
-            .name(name.to_string())
-            .spawn(move || match catch_unwind(AssertUnwindSafe(make)) {
-                Ok(Ok(model)) => {
-                    let _ = report.send(None);
-                    work(model, queue);
-                }
-                Ok(Err(error)) => drop(report.send(Some(Ok(error)))),
-                Err(panic) => drop(report.send(Some(Err(panic_message(panic.as_ref()))))),
-            })
-            .map_err(|error| SpawnError::Thread(name.clone(), error))?;
-        match outcome.recv().expect("the thread reports before it ends") {
-            None => Ok(Self { name, jobs: Some(jobs), tally: Arc::default(), thread: Some(thread) }),
-            Some(Ok(error)) => Err(SpawnError::Make(name, error)),
-            Some(Err(message)) => Err(SpawnError::Panicked(name, message)),
+        let queue = Arc::new(Mutex::new(queue));
+        // Dropped early, it ends the threads that were started already.
+        let mut worker = Self { name: name.clone(), jobs: Some(jobs), tally: Arc::default(), threads: Vec::new() };
+        for make in makes {
+            let (report, outcome) = std::sync::mpsc::sync_channel(1);
+            let queue = queue.clone();
+            let thread = Builder::new()
+                .name(name.to_string())
+                .spawn(move || match catch_unwind(AssertUnwindSafe(make)) {
+                    Ok(Ok(model)) => {
+                        let _ = report.send(None);
+                        work(model, &queue);
+                    }
+                    Ok(Err(error)) => drop(report.send(Some(Ok(error)))),
+                    Err(panic) => drop(report.send(Some(Err(panic_message(panic.as_ref()))))),
+                })
+                .map_err(|error| SpawnError::Thread(name.clone(), error))?;
+            match outcome.recv().expect("the thread reports before it ends") {
+                None => worker.threads.push(thread),
+                Some(Ok(error)) => return Err(SpawnError::Make(name, error)),
+                Some(Err(message)) => return Err(SpawnError::Panicked(name, message)),
+            }
         }
+        Ok(worker)
     }
 
     /// Runs a job, waiting for a place in the queue if need be: for work in batches.
@@ -155,7 +171,13 @@ impl<T: 'static> Worker<T> {
         let (reply, result) = oneshot::channel();
         let worker = self.name.clone();
         let place = Place::take(&self.tally);
-        let pending = Pending { result, worker: worker.clone(), number: place.number, tally: self.tally.clone() };
+        let pending = Pending {
+            result,
+            worker: worker.clone(),
+            number: place.number,
+            threads: self.threads.len(),
+            tally: self.tally.clone(),
+        };
         let job: Job<T> = Box::new(move |model| {
             let place = place;
             if reply.is_closed() {
@@ -172,8 +194,10 @@ impl<T: 'static> Worker<T> {
     }
 }
 
-fn work<T>(mut model: T, mut queue: mpsc::Receiver<Job<T>>) {
-    while let Some(job) = queue.blocking_recv() {
+fn work<T>(mut model: T, queue: &Mutex<mpsc::Receiver<Job<T>>>) {
+    // The lock is held while waiting for a job, not while one runs: the other threads that wait, wait for the lock.
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+    while let Some(job) = next() {
         job(&mut model);
     }
 }
@@ -181,11 +205,11 @@ fn work<T>(mut model: T, mut queue: mpsc::Receiver<Job<T>>) {
 impl<T> Drop for Worker<T> {
     fn drop(&mut self) {
         self.jobs.take();
-        if let Some(thread) = self.thread.take()
+        for thread in self.threads.drain(..) {
             // A job may hold the last handle; a thread cannot join itself.
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -214,13 +238,15 @@ pub struct Pending<R> {
     result: oneshot::Receiver<Result<R, WorkerError>>,
     worker: Arc<str>,
     number: usize,
+    threads: usize,
     tally: Arc<Tally>,
 }
 
 impl<R> Pending<R> {
-    /// How many jobs are before this one, counting the one that runs; 0 when it is this one's turn.
+    /// How many jobs must end before this one begins; 0 when it is this one's turn.
     pub fn ahead(&self) -> usize {
-        self.number.saturating_sub(self.tally.finished.load(Ordering::SeqCst))
+        let over = self.tally.finished.load(Ordering::SeqCst);
+        (self.number + 1).saturating_sub(over + self.threads)
     }
 }
 
@@ -277,6 +303,24 @@ mod tests {
             assert_eq!(count.await, Ok(expected));
         }
         assert_eq!(worker.queued(), 0);
+    }
+
+    #[tokio::test]
+    async fn several_threads_share_a_queue() {
+        let worker = Worker::spawn_many("counter", 4, [|| Ok::<_, Infallible>(0), || Ok(0)]).unwrap();
+        let ((first, release_first), (second, release_second)) = (hold(&worker), hold(&worker));
+        let third = worker.try_submit(|_| ()).unwrap();
+        assert_eq!((first.ahead(), second.ahead(), third.ahead()), (0, 0, 1));
+        release_second.send(()).unwrap();
+        second.await.unwrap();
+        third.await.unwrap();
+        release_first.send(()).unwrap();
+        first.await.unwrap();
+        assert_eq!(worker.queued(), 0);
+
+        let makes: [fn() -> Result<u32, &'static str>; 2] = [|| Ok(0), || Err("no memory")];
+        let error = Worker::spawn_many("counter", 4, makes).err().unwrap();
+        assert!(matches!(error, SpawnError::Make(_, "no memory")));
     }
 
     #[tokio::test]

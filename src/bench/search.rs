@@ -41,7 +41,7 @@ pub struct SearchArgs {
     work: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 }
 
 #[derive(Serialize)]
@@ -71,7 +71,7 @@ const GROUP: usize = 64;
 /// Length of the noise that is added to a vector of length one. Neighbours in the real sets are as far apart.
 const NOISE: f32 = 0.6;
 
-pub(super) async fn run(args: SearchArgs, settings: Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
+pub(crate) async fn run(args: SearchArgs, settings: Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let set = EvalSet::load(&args.set)?;
     let work = args.work.clone().unwrap_or_else(std::env::temp_dir);
     let folder = tempfile::Builder::new()

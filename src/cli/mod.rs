@@ -1,5 +1,6 @@
 //! The command line: one verb a task. With a server on the data folder a verb goes through it, else it works alone.
 
+mod bench;
 mod client;
 mod demo;
 mod desk;
@@ -22,7 +23,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    app, bench,
+    app,
     config::{self, Settings},
     datadir::{self, Owner},
     error::{Error, Kind, Result},
@@ -143,8 +144,7 @@ enum Verb {
     /// Measure retrieval on a set of questions with known answers
     Eval(eval::EvalArgs),
     /// Measure how fast this machine is
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    Bench(bench::BenchArgs),
     /// Read sample files, answer a question about them, then serve the page
     Demo(demo::DemoArgs),
     /// Read files from standard input for another process of this program
@@ -263,8 +263,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Setup(args) => blocking(move || setup::run(&args, &settings, &stop)).await,
         Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
+        Verb::Bench(args) => blocking(move || bench::run(args, &settings)).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
-        Verb::Bench(bench) => bench::run(bench, settings, stop).await,
+        Verb::Bench(args) => bench::run(args, settings, stop).await,
         Verb::Reindex(args) => {
             let owned = own(&data_dir)?;
             blocking(move || reindex::run(&args, &owned, &settings, &stop)).await
@@ -500,7 +501,7 @@ impl Verb {
             | Self::Doctor { form } => form.json,
             Self::Reindex(args) => args.form.json,
             Self::Eval(args) => args.json,
-            Self::Bench(bench) => bench.wants_json(),
+            Self::Bench(args) => args.wants_json(),
             Self::Setup(args) => args.json,
             Self::Serve { .. } | Self::Demo(_) | Self::ReadFiles => false,
         }

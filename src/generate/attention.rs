@@ -121,8 +121,10 @@ fn attend_block(out: &mut [f32], queries: &[f32], asked: &Asked<'_>, head: usize
             math::softmax_step(&mut scores[start..end], heads.scale, &mut highest[at], &mut total);
             let kept = if before == f32::NEG_INFINITY { 0.0 } else { ((before - highest[at]) * heads.scale).exp() };
             totals[at] = totals[at] * kept + total;
-            if kept != 1.0 {
-                sums[at * padded..][..padded].iter_mut().for_each(|sum| *sum *= kept);
+            if kept < 1.0 {
+                for sum in &mut sums[at * padded..][..padded] {
+                    *sum *= kept;
+                }
             }
         }
         for (part, panel) in asked.cache.values(head, tokens).enumerate() {

@@ -53,6 +53,12 @@ pub enum GenerateError {
         /// Tokens of the window.
         context_tokens: usize,
     },
+    /// The thread that runs the model for several people failed.
+    #[error("the model has stopped: {problem}")]
+    Stopped {
+        /// What went wrong.
+        problem: String,
+    },
     /// The forward pass itself failed.
     #[error("cannot compute the model: {0}")]
     Compute(#[from] candle_core::Error),
@@ -72,6 +78,7 @@ impl GenerateError {
             Self::Tokenizer { .. } => "use a GGUF file with a `gpt2` or `llama` tokenizer".into(),
             Self::Template { .. } => "try the publisher's own GGUF file of this model".into(),
             Self::PromptTooLong { .. } => "ask a shorter question, use fewer passages, or set a longer window".into(),
+            Self::Stopped { .. } => "ask again; if it happens again, restart the program".into(),
             Self::Compute(_) => return None,
         })
     }

@@ -16,8 +16,8 @@ const BLOCK_TOKENS: usize = 256;
 /// A decoder-only transformer.
 pub(super) struct Transformer {
     embedding: Rows,
-    /// What embedded tokens are multiplied with.
-    embedding_scale: f32,
+    /// What embedded tokens are multiplied with; Gemma 3 does that.
+    embedding_scale: Option<f32>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
     output: Linear,
@@ -108,7 +108,7 @@ impl Transformer {
         let layers = layers.collect::<Result<_, GenerateError>>()?;
         Ok(Self {
             embedding,
-            embedding_scale: if gemma { (width as f32).sqrt() } else { 1.0 },
+            embedding_scale: gemma.then(|| (width as f32).sqrt()),
             layers,
             norm: file.vector("output_norm.weight")?,
             output: weights.take(file, output)?,
@@ -167,8 +167,10 @@ impl Network for Transformer {
     fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Vec<f32>, GenerateError> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
         let mut rows = self.embedding.read(&tokens)?;
-        if self.embedding_scale != 1.0 {
-            rows.iter_mut().for_each(|x| *x *= self.embedding_scale);
+        if let Some(scale) = self.embedding_scale {
+            for x in &mut rows {
+                *x *= scale;
+            }
         }
         let turns: Vec<Vec<(f32, f32)>> = self
             .ropes

@@ -8,6 +8,7 @@ mod error;
 mod forward;
 mod gguf;
 mod kernel;
+mod language;
 mod levels;
 mod linear;
 mod math;
@@ -18,6 +19,7 @@ mod pieces;
 mod rope;
 mod sample;
 mod session;
+mod shared;
 mod spm;
 mod stock;
 mod template;
@@ -28,6 +30,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use error::GenerateError;
+pub use shared::Shared;
 
 use gguf::GgufFile;
 use session::{Network, Session};
@@ -37,6 +40,15 @@ use session::{Network, Session};
 /// The first time, weights are packed for the kernels and kept beside the file (see [`EngineSettings::packed`]); later
 /// ones find them.
 pub fn open(path: &Path, settings: &EngineSettings) -> Result<Box<dyn Generator>, GenerateError> {
+    Ok(Box::new(session(path, settings)?))
+}
+
+/// Opens a model file for several people at once: clones of the handle may be used from as many threads.
+pub fn open_shared(path: &Path, settings: &EngineSettings) -> Result<Shared, GenerateError> {
+    Shared::new(session(path, settings)?)
+}
+
+fn session(path: &Path, settings: &EngineSettings) -> Result<Session, GenerateError> {
     let mut file = GgufFile::open(path)?;
     let architecture = file.architecture()?;
     if !error::SUPPORTED.contains(&architecture.as_str()) {
@@ -66,7 +78,8 @@ pub fn open(path: &Path, settings: &EngineSettings) -> Result<Box<dyn Generator>
     } else {
         stock::load(file, &architecture)?
     };
-    Ok(Box::new(Session::new(identity, vocabulary, template, network, settings.drafts.unwrap_or(true))))
+    let language = language::Language { vocabulary, template };
+    Ok(Session::new(identity, language, network, settings.drafts.unwrap_or(true)))
 }
 
 /// Where the packed weights of a model file are kept unless the settings say otherwise: beside it.
@@ -75,6 +88,14 @@ pub fn packed_path(model: &Path) -> PathBuf {
     name.push(".packed");
     model.with_file_name(name)
 }
+
+/// Threads that compute, the one that asks among them.
+pub fn threads() -> usize {
+    parallel::threads()
+}
+
+/// How many people are answered at the same time; more wait.
+pub const PLACES: usize = session::PLACES;
 
 /// A window that holds the passages of a question with room to answer, and keeps a 1.5B model's cache below 250 MB.
 pub const DEFAULT_CONTEXT_TOKENS: usize = 4096;
@@ -216,6 +237,8 @@ impl Message {
 pub struct GenerateOptions {
     /// The answer ends after this many tokens; default 512.
     pub max_tokens: usize,
+    /// The answer does not end before this many tokens, even if the model would end it; default 0.
+    pub min_tokens: usize,
     /// 0 (default) always takes the likeliest token, so the same question gives the same answer; higher values vary.
     pub temperature: f32,
     /// Above temperature 0, chooses among the likeliest tokens that together have this probability; default .95.
@@ -228,7 +251,7 @@ pub struct GenerateOptions {
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { max_tokens: 512, temperature: 0.0, top_p: 0.95, seed: 0, stop: Vec::new() }
+        Self { max_tokens: 512, min_tokens: 0, temperature: 0.0, top_p: 0.95, seed: 0, stop: Vec::new() }
     }
 }
 

@@ -6,6 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::utils::barrier_pool;
 
+/// Threads that compute, the one that asks among them.
+pub(super) fn threads() -> usize {
+    barrier_pool().n_workers() + 1
+}
+
 /// Runs `work` once for each part, on all cores.
 pub(super) fn each<P: Send>(parts: Vec<P>, work: impl Fn(&mut P) + Sync) {
     let mut parts = parts;

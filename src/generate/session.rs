@@ -3,14 +3,14 @@
 //! of them is read from where it differs.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::cache::Memory;
 use super::draft;
+use super::language::Language;
 use super::pieces::Pieces;
 use super::sample::{Sampler, log_probability, most_likely};
-use super::template::ChatTemplate;
-use super::tokenizer::{Vocabulary, unguard};
 use super::{
     Alternative, Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored,
 };
@@ -43,9 +43,11 @@ pub(super) struct Part<'a> {
     pub(super) scored: usize,
 }
 
-/// Conversations that are held at once. A forgotten one is read again: with the 1.5B model, 4 of 2,000 tokens take
-/// 230 MB.
-const SLOTS: usize = 4;
+/// Answers that are written at once: as many rows as a kernel takes together with the weights read once.
+pub(super) const PLACES: usize = 4;
+/// Conversations that are held: those that are being answered, and one to score texts in. A forgotten one is read
+/// again. With the 1.5B model, one of 2,000 tokens takes 57 MB.
+const SLOTS: usize = PLACES + 1;
 /// Tokens of a prompt between two tokens of those who are being answered: 2 to 3 steps a second for them with a 1.5B
 /// model, at nearly the speed of whole blocks.
 const SHARED_BLOCK_TOKENS: usize = 64;
@@ -55,8 +57,7 @@ const SCORED_ROWS: usize = 64;
 /// A model with everything it needs to answer.
 pub(super) struct Session {
     identity: ModelIdentity,
-    vocabulary: Vocabulary,
-    template: ChatTemplate,
+    language: Arc<Language>,
     network: Box<dyn Network>,
     slots: Vec<Slot>,
     /// Counts uses, to know the slot that was left alone longest.
@@ -109,25 +110,24 @@ pub(super) type Tell<'a> = &'a mut dyn FnMut(usize, Progress<'_>) -> ControlFlow
 
 impl Session {
     /// A session that holds nothing yet. `drafts`: whether answers may be guessed ahead from the prompt.
-    pub(super) fn new(
-        identity: ModelIdentity,
-        vocabulary: Vocabulary,
-        template: ChatTemplate,
-        network: Box<dyn Network>,
-        drafts: bool,
-    ) -> Self {
+    pub(super) fn new(identity: ModelIdentity, language: Language, network: Box<dyn Network>, drafts: bool) -> Self {
         let drafts = drafts && network.conversations() > 1;
-        Self { identity, vocabulary, template, network, slots: Vec::new(), clock: 0, drafts }
+        Self { identity, language: Arc::new(language), network, slots: Vec::new(), clock: 0, drafts }
+    }
+
+    /// The model's tokens and template.
+    pub(super) fn language(&self) -> Arc<Language> {
+        self.language.clone()
     }
 
     /// How many answers can be on their way at once.
     pub(super) fn places(&self) -> usize {
-        SLOTS.min(self.network.conversations())
+        PLACES.min(self.network.conversations())
     }
 
     /// Begins an answer. There must be a place for it, and it must be given back to [`Self::finish`].
     pub(super) fn begin(&mut self, messages: &[Message], options: &GenerateOptions) -> Result<Writing, GenerateError> {
-        let prompt = self.prompt(messages)?;
+        let prompt = self.language.prompt(messages)?;
         let context_tokens = self.identity.context_tokens;
         if prompt.len() >= context_tokens {
             return Err(GenerateError::PromptTooLong { tokens: prompt.len(), context_tokens });
@@ -200,7 +200,9 @@ impl Session {
             Ok(scores) => scores,
             Err(error) => {
                 // The network may be half-way through any of them.
-                order.iter().for_each(|(at, _)| self.forget(writings[*at].slot, 0));
+                for (at, _) in order {
+                    self.forget(writings[at].slot, 0);
+                }
                 return Err(error);
             }
         };
@@ -244,9 +246,11 @@ impl Session {
             let finish =
                 if writing.generated.tokens == writing.options.max_tokens { Some(Finish::Length) } else { None };
             let token = writing.sampler.next(scores);
-            let finish = finish.or_else(|| self.vocabulary.is_end(token).then_some(Finish::Stop)).or_else(|| {
+            let may_end = writing.generated.tokens >= writing.options.min_tokens;
+            let ends = may_end && self.language.vocabulary.is_end(token);
+            let finish = finish.or(ends.then_some(Finish::Stop)).or_else(|| {
                 writing.generated.tokens += 1;
-                writing.pieces.push(self.vocabulary.piece(token)).then_some(Finish::Stop)
+                writing.pieces.push(self.language.vocabulary.piece(token)).then_some(Finish::Stop)
             });
             let piece = writing.pieces.ready();
             if !piece.is_empty() && on_progress(Progress::Piece(piece)).is_break() {
@@ -291,6 +295,11 @@ impl Session {
         }
     }
 
+    /// Holds nothing any more.
+    pub(super) fn forget_all(&mut self) {
+        (0..self.slots.len()).for_each(|slot| self.forget(slot, 0));
+    }
+
     /// The slot that a prompt is read in, holding what it begins with; the prompt's last token is always read anew, for
     /// its scores.
     fn slot_for(&mut self, prompt: &[u32]) -> usize {
@@ -299,7 +308,7 @@ impl Session {
             let common = slot.held.iter().zip(prompt).take_while(|(held, token)| held == token).count();
             common.min(prompt.len().saturating_sub(1))
         };
-        if self.slots.len() < self.places() {
+        if self.slots.len() < SLOTS.min(self.network.conversations()) {
             self.slots.push(Slot { memory: self.network.memory(), held: Vec::new(), used: 0, busy: false });
         }
         let best = (0..self.slots.len()).max_by_key(|at| (common(&self.slots[*at]), *at)).expect("there is a slot");
@@ -327,15 +336,6 @@ impl Session {
         slot.held.truncate(slot.memory.tokens());
     }
 
-    fn guarded(&self, messages: &[Message]) -> Result<String, GenerateError> {
-        let guard = |message: &Message| Message::new(message.role, self.vocabulary.guard(&message.content));
-        self.template.render(&messages.iter().map(guard).collect::<Vec<_>>())
-    }
-
-    fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, GenerateError> {
-        self.vocabulary.encode_prompt(&self.guarded(messages)?)
-    }
-
     /// Calls `seen` with the scores that follow each token of `tokens` from the one at `from` on.
     fn score_tokens(
         &mut self,
@@ -359,17 +359,17 @@ impl Session {
             };
             let held = &mut self.slots[slot];
             let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored };
-            let scores = match self.network.read(&mut [part]) {
-                Ok(scores) => scores,
+            let rows = match self.network.read(&mut [part]) {
+                Ok(rows) => rows,
                 Err(error) => {
                     self.forget(slot, 0);
                     return Err(error);
                 }
             };
             held.held.extend_from_slice(&tokens[done..end]);
-            if let Some(width) = scores.len().checked_div(scored) {
-                for (at, scores) in (done..).zip(scores.chunks_exact(width)) {
-                    seen(at, scores);
+            if let Some(width) = rows.len().checked_div(scored) {
+                for (at, row) in (done..).zip(rows.chunks_exact(width)) {
+                    seen(at, row);
                 }
             }
         }
@@ -383,16 +383,15 @@ impl Generator for Session {
     }
 
     fn count_tokens(&self, text: &str) -> usize {
-        // Encoding fails only inside the tokenizer library; a token a byte is then the safe side.
-        self.vocabulary.encode(text).map_or(text.len(), |tokens| tokens.len())
+        self.language.count_tokens(text)
     }
 
     fn render(&self, messages: &[Message]) -> Result<String, GenerateError> {
-        Ok(unguard(&self.guarded(messages)?))
+        self.language.render(messages)
     }
 
     fn prompt_tokens(&self, messages: &[Message]) -> Result<usize, GenerateError> {
-        Ok(self.prompt(messages)?.len())
+        Ok(self.language.prompt(messages)?.len())
     }
 
     fn generate(
@@ -412,9 +411,9 @@ impl Generator for Session {
     }
 
     fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError> {
-        let mut tokens = self.prompt(messages)?;
+        let mut tokens = self.language.prompt(messages)?;
         let last = tokens.len() - 1;
-        tokens.extend(self.vocabulary.encode(continuation)?);
+        tokens.extend(self.language.vocabulary.encode(continuation)?);
         let mut sum = 0.0;
         let next = tokens.clone();
         tokens.pop();
@@ -426,18 +425,18 @@ impl Generator for Session {
     }
 
     fn first_tokens(&mut self, messages: &[Message], count: usize) -> Result<Vec<Alternative>, GenerateError> {
-        let tokens = self.prompt(messages)?;
+        let tokens = self.language.prompt(messages)?;
         let mut best = Vec::new();
         self.score_tokens(&tokens, tokens.len() - 1, &mut |_, scores| best = most_likely(scores, count))?;
         let alternative = |(token, probability): (u32, f32)| Alternative {
-            text: String::from_utf8_lossy(self.vocabulary.piece(token)).into_owned(),
+            text: String::from_utf8_lossy(self.language.vocabulary.piece(token)).into_owned(),
             probability,
         };
         Ok(best.into_iter().map(alternative).collect())
     }
 
     fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError> {
-        let tokens = self.vocabulary.encode(text)?;
+        let tokens = self.language.vocabulary.encode(text)?;
         let mut sum = 0.0;
         let Some(count) = tokens.len().checked_sub(1).filter(|count| *count > 0) else {
             return Ok(Scored { mean_log_probability: 0.0, tokens: 0 });

@@ -485,3 +485,56 @@ fn a_text_is_as_likely_as_its_tokens_together() {
     let mixed = model.score_text("Month tenant on of the rent first pays the each day the.").unwrap();
     assert!(plain.mean_log_probability > mixed.mean_log_probability + 1.0, "{plain:?} {mixed:?}");
 }
+
+#[test]
+fn several_people_get_the_answers_that_each_would_get_alone() {
+    let questions = [
+        COPY,
+        "What is a lease?",
+        "Name three colours.",
+        "Write the numbers from 1 to 9.",
+        "Repeat this sentence: The rent is due on Monday.",
+        "Who was the first person on the moon?",
+    ];
+    let shared = open_shared(&test_model(), &EngineSettings::default()).unwrap();
+    assert_eq!(shared.places(), 4);
+    let together: Vec<Generated> = std::thread::scope(|scope| {
+        let ask = |question: &'static str| {
+            let mut handle = shared.clone();
+            scope.spawn(move || answer(&mut handle, &user(question), &at_most(24)))
+        };
+        let asked = questions.map(ask);
+        asked.map(|asked| asked.join().unwrap()).into()
+    });
+    let mut alone = open_test_model(true, Engine::Auto);
+    for (question, found) in questions.iter().zip(together) {
+        let wanted = answer(&mut *alone, &user(question), &at_most(24));
+        assert_eq!((found.text, found.finish), (wanted.text, wanted.finish), "{question}");
+    }
+}
+
+#[test]
+fn a_reader_who_leaves_makes_room_for_others() {
+    let shared = open_shared(&test_model(), &EngineSettings::default()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let mut handle = shared.clone();
+            scope.spawn(move || {
+                let long = user(&"Write a very long story about rent. ".repeat(20));
+                let left = handle.generate(&long, &at_most(3000), &mut |progress| match progress {
+                    Progress::Reading { .. } => ControlFlow::Continue(()),
+                    Progress::Piece(_) => ControlFlow::Break(()),
+                });
+                let left = left.unwrap();
+                assert_eq!(left.finish, Finish::Cancelled);
+                assert!(left.tokens < 2000, "{}", left.tokens);
+            });
+        }
+    });
+    let mut handle = shared.clone();
+    assert_eq!(answer(&mut handle, &user(COPY), &at_most(8)).tokens, 8);
+    let scored = handle.score(&user(COPY), "The landlord").unwrap();
+    assert!(scored.mean_log_probability > -1.0, "{scored:?}");
+    let refused = handle.generate(&user(&"rent ".repeat(9000)), &at_most(8), &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(refused.unwrap_err(), GenerateError::PromptTooLong { .. }));
+}

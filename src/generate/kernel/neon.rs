@@ -3,9 +3,8 @@
 
 use std::arch::aarch64::{
     float32x4_t, int32x4_t, vaddq_s32, vandq_u8, vcvt_f32_f16, vcvtq_f32_s32, vdotq_s32, vdupq_n_f32, vdupq_n_s32,
-    vdupq_n_u8, veorq_u8, vfmaq_f32, vld1_u16, vld1q_f32, vld1q_u8, vorrq_u8, vreinterpret_f16_u16,
-    vreinterpretq_s8_s32, vreinterpretq_s8_u8, vreinterpretq_s32_u8, vreinterpretq_u8_s32, vshlq_n_s32, vshlq_n_u8,
-    vshrq_n_u8, vst1q_f32,
+    vdupq_n_u8, veorq_u8, vfmaq_f32, vld1_u8, vld1q_f32, vld1q_u8, vorrq_u8, vreinterpret_f16_u8, vreinterpretq_s8_s32,
+    vreinterpretq_s8_u8, vreinterpretq_s32_u8, vreinterpretq_u8_s32, vshlq_n_s32, vshlq_n_u8, vshrq_n_u8, vst1q_f32,
 };
 use std::arch::is_aarch64_feature_detected;
 
@@ -105,7 +104,7 @@ impl Lanes for Neon {
 
     #[inline(always)]
     unsafe fn load_halves(from: *const u8) -> float32x4_t {
-        unsafe { vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from.cast()))) }
+        unsafe { vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from))) }
     }
 
     #[inline(always)]
