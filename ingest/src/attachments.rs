@@ -47,11 +47,13 @@ impl Attachments {
 
     fn unused(&self, name: &str) -> String {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-        (2..)
-            .map(|number| format!("{stem} ({number}).{extension}"))
-            .scan(name.to_owned(), |name, next| Some(std::mem::replace(name, next)))
-            .find(|name| !self.names.contains(&name.to_lowercase()))
-            .unwrap_or_default()
+        let mut unused = name.to_owned();
+        let mut number = 2;
+        while self.names.contains(&unused.to_lowercase()) {
+            unused = format!("{stem} ({number}).{extension}");
+            number += 1;
+        }
+        unused
     }
 }
 

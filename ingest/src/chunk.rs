@@ -79,7 +79,7 @@ pub fn chunk(document: &Document, counter: &TokenCounter, rules: &ChunkRules) ->
         .flat_map(|range| with_header(&joined.text, range, sizer, max_tokens))
         .filter(|(_, range)| joined.text[range.clone()].contains(char::is_alphanumeric))
         .zip(0..)
-        .map(|((header, range), number)| joined.chunk(number, header, range))
+        .map(|((header, range), number)| joined.chunk(number, header.as_ref(), &range))
         .collect()
 }
 
@@ -306,8 +306,8 @@ impl Joined {
         joined
     }
 
-    fn chunk(&self, number: u32, header: Option<Range<usize>>, range: Range<usize>) -> Chunk {
-        let own = self.spans(&range);
+    fn chunk(&self, number: u32, header: Option<&Range<usize>>, range: &Range<usize>) -> Chunk {
+        let own = self.spans(range);
         let text = &self.text[range.clone()];
         let before = self.text[..range.start].trim_end_matches(' ');
         Chunk {
@@ -316,8 +316,8 @@ impl Joined {
             page_end: own.last().map_or(1, |span| span.page),
             section: section::path(&self.marks, range.start),
             continues: header.is_none() && !before.is_empty() && !before.ends_with('\n'),
-            text: header.clone().map_or_else(|| text.to_owned(), |header| format!("{}\n{text}", &self.text[header])),
-            spans: header.iter().flat_map(|header| self.spans(header)).chain(own).collect(),
+            text: header.map_or_else(|| text.to_owned(), |header| format!("{}\n{text}", &self.text[header.clone()])),
+            spans: header.into_iter().flat_map(|header| self.spans(header)).chain(own).collect(),
         }
     }
 

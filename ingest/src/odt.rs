@@ -1,4 +1,4 @@
-//! Text documents of OpenDocument: paragraphs, headings, lists, tables, notes where they are called.
+//! Text documents of `OpenDocument`: paragraphs, headings, lists, tables, notes where they are called.
 
 use crate::archive::Archive;
 use crate::flow::Flow;
@@ -41,7 +41,7 @@ impl Body {
             Piece::Start(_, _) if self.skipped > 0 => self.skipped += 1,
             Piece::End(_) if self.skipped > 0 => self.skipped -= 1,
             Piece::Text(_) if self.skipped > 0 => {}
-            Piece::Start("tracked-changes" | "annotation" | "forms", _) => self.skipped = 1,
+            Piece::Start("tracked-changes" | "annotation" | "forms" | "note-citation", _) => self.skipped = 1,
             Piece::Start("p", _) => self.open += usize::from(!self.in_note),
             Piece::Start("h", element) => {
                 self.open += 1;
@@ -79,7 +79,6 @@ impl Body {
                 self.in_note = false;
                 self.flow.push(")");
             }
-            Piece::Start("note-citation", _) => self.skipped = 1,
             Piece::Start("tab", _) => self.flow.tab(),
             Piece::Start("s", _) => self.flow.push(" "),
             Piece::Start("line-break", _) => self.flow.end_line(),

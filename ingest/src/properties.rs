@@ -1,4 +1,4 @@
-//! What an office document states about itself: `docProps/core.xml` of the newer formats, `meta.xml` of OpenDocument.
+//! What an office document states about itself: `docProps/core.xml` of the newer formats, `meta.xml` of `OpenDocument`.
 
 use crate::archive::Archive;
 use crate::clean::push_clean;

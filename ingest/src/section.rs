@@ -145,7 +145,7 @@ fn run_in_title(rest: &str) -> Option<String> {
     }
     let is_small = |word: &&str| word.len() <= 4 || word.starts_with(|c: char| !c.is_lowercase());
     // Headings have capitals on their longer words; a sentence does not, unless nothing follows it.
-    (words.iter().all(|word| is_small(&word)) || (end.is_none() && words.len() <= 6)).then(|| title.to_owned())
+    (words.iter().all(is_small) || (end.is_none() && words.len() <= 6)).then(|| title.to_owned())
 }
 
 fn one_line(text: &str) -> String {

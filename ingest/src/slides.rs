@@ -89,14 +89,13 @@ impl Shapes<'_> {
             }
             Piece::Start("t", _) => self.in_text = true,
             Piece::End("t") => self.in_text = false,
-            Piece::Start("br", _) => self.flow.end_line(),
             Piece::Start("tbl", _) => self.flow.start_table(),
             Piece::Start("tr", _) => self.flow.start_row(),
             Piece::End("tr") => self.flow.end_row(),
             Piece::Start("tc", _) => self.flow.start_cell(),
             Piece::End("tbl") => self.flow.end_table(),
             Piece::End("p") if self.is_title && !self.flow.current_line().is_empty() => self.flow.end_heading(1),
-            Piece::End("p") => self.flow.end_line(),
+            Piece::Start("br", _) | Piece::End("p") => self.flow.end_line(),
             Piece::Text(text) if self.in_text && !self.in_field => {
                 self.flow.push(text);
                 self.flow.check(limits)?;

@@ -263,7 +263,6 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Setup(args) => blocking(move || setup::run(&args, &settings, &stop)).await,
         Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
-        Verb::Bench(args) => blocking(move || bench::run(args, &settings)).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
         Verb::Bench(args) => bench::run(args, settings, stop).await,
         Verb::Reindex(args) => {
