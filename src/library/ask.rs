@@ -241,7 +241,10 @@ impl Library {
             move |model: &mut Model| {
                 let model = model.open()?;
                 let fitted = prompt::fit(&prompts, model, &question, &passages, budget)?;
-                refuse::ask_model(&fitted, model, &mut signals)?;
+                // It costs a reading of the prompt, which is only worth it where a decision was fitted.
+                if refusal.is_fitted() {
+                    refuse::ask_model(&fitted, model, &mut signals)?;
+                }
                 if refusal.grade(&signals) == Grade::NotInFiles {
                     return Ok(Written { generated: None, first_token: None, signals });
                 }

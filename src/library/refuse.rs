@@ -60,6 +60,11 @@ pub(super) fn fitted(embedder: &str, generator: &str) -> &'static Refusal {
 }
 
 impl Refusal {
+    /// Whether there is a decision for the embedder and model in use.
+    pub(super) fn is_fitted(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
     /// How likely it is that the passages hold an answer.
     pub(super) fn probability(&self, signals: &Signals) -> f32 {
         let sum: f32 =

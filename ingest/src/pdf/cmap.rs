@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// More than any font has; a crafted table stops here, also one that maps the same codes again and again.
 const MAX_ENTRIES: usize = 200_000;
-/// What a code may stand for (Adobe's CMap specification allows 512 bytes).
+/// What a code may stand for (Adobe's `CMap` specification allows 512 bytes).
 const MAX_TEXT_BYTES: usize = 512;
 
 /// Character codes to text.
