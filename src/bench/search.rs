@@ -125,8 +125,8 @@ async fn base(set: &EvalSet, path: &Path, settings: &Settings, stop: Arc<AtomicB
         for document in documents {
             texts.extend(library.db().chunks_of(document)?.into_iter().map(|chunk| chunk.text));
         }
-        let step = (texts.len() / BASE).max(1);
-        texts.into_iter().step_by(step).take(BASE).map(|text| real(&library, &text)).collect()
+        let apart = (texts.len() / BASE).max(1);
+        texts.into_iter().step_by(apart).take(BASE).map(|text| real(&library, &text)).collect()
     })
     .await
 }
@@ -284,7 +284,9 @@ fn between(a: &[f32], b: &[f32], random: &mut Random) -> Vec<f32> {
     let noise = NOISE / (a.len() as f32).sqrt();
     let mut vector: Vec<f32> = a.iter().zip(b).map(|(a, b)| a + 0.5 * b + noise * normal(random)).collect();
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    vector.iter_mut().for_each(|x| *x /= length);
+    for x in &mut vector {
+        *x /= length;
+    }
     vector
 }
 

@@ -41,6 +41,7 @@ struct Finding {
     hint: Option<String>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every verb ends like this")]
 pub(super) fn run(data_dir: &Path, json: bool) -> Result<ExitCode> {
     let findings = findings(data_dir);
     let is_bad = findings.iter().any(|finding| finding.state == State::Bad);

@@ -20,14 +20,14 @@ fn test_model() -> PathBuf {
 }
 
 fn open_test_model(packed: bool, engine: Engine) -> Box<dyn Generator> {
-    open_with(EngineSettings { packed: Some(packed), engine, ..EngineSettings::default() })
+    open_with(&EngineSettings { packed: Some(packed), engine, ..EngineSettings::default() })
 }
 
 /// Tests run at the same time, in several processes too: one packs, under a name of its own, and all others map that.
-fn open_with(settings: EngineSettings) -> Box<dyn Generator> {
+fn open_with(settings: &EngineSettings) -> Box<dyn Generator> {
     static PACKING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = PACKING.lock().unwrap();
-    open(&test_model(), &settings).unwrap()
+    open(&test_model(), settings).unwrap()
 }
 
 fn user(content: &str) -> Vec<Message> {
@@ -404,7 +404,7 @@ fn what_two_prompts_begin_with_is_read_once_and_changes_no_answer() {
 #[test]
 fn a_prompt_that_fills_the_window_is_refused() {
     let settings = EngineSettings { context_tokens: Some(64), ..EngineSettings::default() };
-    let mut model = open_with(settings);
+    let mut model = open_with(&settings);
     let error = model.generate(&user(COPY), &at_most(8), &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, GenerateError::PromptTooLong { context_tokens: 64, tokens } if tokens > 64));
 
@@ -452,7 +452,7 @@ fn a_file_without_a_template_gets_chatml() {
 
 #[test]
 fn guesses_from_the_prompt_change_no_answer() {
-    let with = |drafts| open_with(EngineSettings { drafts: Some(drafts), ..EngineSettings::default() });
+    let with = |drafts| open_with(&EngineSettings { drafts: Some(drafts), ..EngineSettings::default() });
     let (mut guessing, mut plain) = (with(true), with(false));
     let mut guessed = 0;
     for question in [COPY, "What is a lease?", "Write the numbers from 1 to 20, and again from 1 to 20."] {

@@ -125,7 +125,7 @@ impl Library {
                 .map(|chunks| {
                     let size_bytes = if depth == 0 { place.size_bytes } else { 0 };
                     let ledger = Some(ForLedger { sha256, document, place: place.clone(), awaits });
-                    Prepared::New(Box::new(Work { id, collection, size_bytes, chunks, ledger }))
+                    Prepared::New(Box::new(Work { id, collection, chunks, ledger, size_bytes }))
                 })
         };
         let is_in = outcome.is_ok();

@@ -2,6 +2,7 @@
 //! page, never taken from the model, so it is verbatim by construction; a sentence without support is never shown as if
 //! it had some.
 
+use std::fmt::Write as _;
 use std::{collections::HashSet, ops::Range};
 
 use super::{
@@ -64,7 +65,7 @@ pub(super) fn cite(answer: &str, question: &str, asked: &str, evidence: &Evidenc
         let terms = claim.terms();
         for (line, score) in lines {
             let quote = evidence.stretches[line.stretch].quote(evidence.window(line, &terms), score);
-            cited.answer.push_str(&format!(" [{}]", quote.n));
+            let _ = write!(cited.answer, " [{}]", quote.n);
             cited.quotes.push(quote);
         }
     }

@@ -282,7 +282,7 @@ fn boxes(words: &[Word], range: &Range<usize>) -> Vec<[f32; 4]> {
         let [x0, y0, x1, y1] = word.bbox;
         match boxes.last_mut() {
             // On the same line: their middles lie within each other, and it goes on to the right.
-            Some(line) if (y0 + y1) / 2.0 > line[1] && (y0 + y1) / 2.0 < line[3] && x0 >= line[0] => {
+            Some(line) if f32::midpoint(y0, y1) > line[1] && f32::midpoint(y0, y1) < line[3] && x0 >= line[0] => {
                 *line = [line[0].min(x0), line[1].min(y0), line[2].max(x1), line[3].max(y1)];
             }
             _ => boxes.push(word.bbox),

@@ -160,6 +160,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands in for a look-up that may fail")]
     /// Two leases, named by "Acme" and "Bolt", and perhaps a third one by "deposit".
     fn name(text: &str) -> Result<Option<Named>, Infallible> {
         let named = |number, word: &str| Named {
@@ -171,6 +172,7 @@ mod tests {
         Ok(word.map(|(word, number)| named(number, word)))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands in for a look-up that may fail")]
     /// The Acme lease speaks of a deposit.
     fn hold(documents: &[DocumentId], words: &[String]) -> Result<bool, Infallible> {
         Ok(documents[0].0.as_u128() == 1 && words == ["deposit"])

@@ -86,6 +86,7 @@ pub(super) struct Ingested {
 impl Library {
     /// Reads files into a collection. Blocks; a failing file is one entry in `failed`. An error means that nothing
     /// more could be stored at all; what was stored before stays.
+    #[expect(clippy::too_many_lines, reason = "the way of a file, top to bottom")]
     pub(super) fn ingest(
         &self,
         collection: CollectionId,

@@ -50,7 +50,7 @@ fn serve_files() -> io::Result<()> {
     loop {
         let name = String::from_utf8(wire::receive(&mut input, MAX_NAME_BYTES)?).map_err(io::Error::other)?;
         let bytes = wire::receive(&mut input, setup.limits.max_bytes as u64)?;
-        let reply = read(&name, bytes, &setup.limits);
+        let reply = read(&name, &bytes, &setup.limits);
         let mut packed = wire::pack(&reply)?;
         drop(reply);
         if packed.len() as u64 > setup.output_bytes {
@@ -61,8 +61,8 @@ fn serve_files() -> io::Result<()> {
     }
 }
 
-fn read(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Reading, Refusal> {
-    catch_unwind(AssertUnwindSafe(|| premise_ingest::read_with_attachments(name, &bytes, limits)))
+fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Reading, Refusal> {
+    catch_unwind(AssertUnwindSafe(|| premise_ingest::read_with_attachments(name, bytes, limits)))
         .map_err(|_| Refusal::Panic)?
         .map_err(|error| Error::from(error).into())
 }

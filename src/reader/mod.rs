@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
                     if process.files < FILES_PER_PROCESS {
                         self.process = Some(process);
                     }
-                    reading.map_err(Error::from)
+                    reading
                 }
                 // What earlier files left in memory may be at fault: only a fresh process is believed.
                 Err(End::Memory | End::Fault(_)) if !is_fresh => continue,

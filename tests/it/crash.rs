@@ -1,11 +1,6 @@
 //! What a crash may leave, and that nothing is lost or doubled by it.
 
-use std::{
-    fs,
-    path::Path,
-    process::Stdio,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{fs, path::Path, process::Stdio, sync::atomic::AtomicBool};
 
 use premise::{
     library::{Library, Mended},

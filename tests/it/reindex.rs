@@ -25,7 +25,7 @@ const QUESTIONS: [&str; 3] = ["Who pays for repairs of the roof?", "when are tom
 
 fn three_files() -> World {
     let world = World::new();
-    world.write("lease.pdf", pdf(LEASE));
+    world.write("lease.pdf", pdf(&LEASE));
     world.write("garden.txt", GARDEN);
     world.write("vaccines.md", CLINIC);
     let library = world.library();

@@ -143,11 +143,12 @@ fn pages(path: &Path) -> Result<Pages> {
     #[derive(Deserialize)]
     struct Page {
         file: String,
-        page: u32,
+        #[serde(rename = "page")]
+        number: u32,
         text: String,
     }
     let pages = read_lines(path)?.into_iter().filter_map(|line| Page::deserialize(line).ok());
-    Ok(pages.map(|page| ((page.file, page.page), words::plain(&page.text))).collect())
+    Ok(pages.map(|page| ((page.file, page.number), words::plain(&page.text))).collect())
 }
 
 fn read_lines(path: &Path) -> Result<Vec<Value>> {
