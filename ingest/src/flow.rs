@@ -92,6 +92,15 @@ impl Flow {
         self.part();
     }
 
+    /// Ends the line if there is anything on it: where tables begin and end, there is no empty line.
+    fn end_open_line(&mut self) {
+        if self.line.trim().is_empty() {
+            self.line.clear();
+        } else {
+            self.end_line();
+        }
+    }
+
     fn end_line_as(&mut self, heading: Option<u8>) {
         let line = std::mem::take(&mut self.line);
         let text = line.trim().to_owned();
@@ -125,7 +134,7 @@ impl Flow {
     }
 
     pub(crate) fn end_table(&mut self) {
-        self.end_line();
+        self.end_open_line();
         if self.too_deep > 0 {
             self.too_deep -= 1;
             return;
@@ -143,7 +152,7 @@ impl Flow {
     }
 
     pub(crate) fn start_row(&mut self) {
-        self.end_line();
+        self.end_open_line();
         if self.too_deep > 0 {
             return;
         }
@@ -154,7 +163,7 @@ impl Flow {
     }
 
     pub(crate) fn start_cell(&mut self) {
-        self.end_line();
+        self.end_open_line();
         if self.too_deep > 0 {
             return;
         }
@@ -166,7 +175,7 @@ impl Flow {
 
     /// A row with one filled cell may be layout, not a table: its lines stay lines.
     pub(crate) fn end_row(&mut self) {
-        self.end_line();
+        self.end_open_line();
         if self.too_deep > 0 || !self.row_is_open() {
             return;
         }

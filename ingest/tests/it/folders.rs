@@ -11,7 +11,7 @@ fn a_scan_lists_what_can_be_read_and_what_cannot() {
     let at = |name: &str| folder.path().join(name);
     fs::create_dir_all(at("deep/er")).unwrap();
     fs::create_dir(at(".git")).unwrap();
-    for name in ["b.PDF", "a.txt", "deep/er/c.md", "sheet.xlsx", ".hidden.txt", ".git/d.txt", "~$e.docx"] {
+    for name in ["b.PDF", "a.txt", "deep/er/c.md", "sheet.numbers", ".hidden.txt", ".git/d.txt", "~$e.docx"] {
         fs::write(at(name), name).unwrap();
     }
     let scan = scan(folder.path()).unwrap();
@@ -19,7 +19,7 @@ fn a_scan_lists_what_can_be_read_and_what_cannot() {
     assert_eq!(paths, [at("a.txt"), at("b.PDF"), at("deep/er/c.md")]);
     assert_eq!(scan.files[0].size_bytes, 5);
     assert!(scan.files[0].modified_ms > 0);
-    assert_eq!(scan.unsupported, [at("sheet.xlsx")]);
+    assert_eq!(scan.unsupported, [at("sheet.numbers")]);
     assert_eq!(scan.problems, []);
 }
 

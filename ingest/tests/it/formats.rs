@@ -25,7 +25,9 @@ fn workbook(sheets: &[(&str, &str)], strings: &str) -> Vec<u8> {
         .map(|id| format!("<Relationship Id=\"rId{id}\" Type=\"{kind}\" Target=\"worksheets/sheet{id}.xml\"/>"))
         .collect();
     let styles = "<styleSheet><cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/></cellXfs></styleSheet>";
+    let root = "<Relationships><Relationship Id=\"rId1\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>";
     let mut parts = vec![
+        ("_rels/.rels".to_owned(), root.to_owned()),
         ("xl/workbook.xml".to_owned(), format!("<workbook xmlns:r=\"r\"><sheets>{list}</sheets></workbook>")),
         ("xl/_rels/workbook.xml.rels".to_owned(), format!("<Relationships>{links}</Relationships>")),
         ("xl/styles.xml".to_owned(), styles.to_owned()),
@@ -48,7 +50,7 @@ fn sheets_are_pages_and_rows_are_lines() {
         <row r=\"5\"><c r=\"B5\"><v>7</v></c><c r=\"C5\"><f>A1</f><v>8</v></c></row>";
     let book = workbook(
         &[("Revenue", revenue), ("Empty", "")],
-        "<si><t>Day</t></si><si><r><t>Net </t></r><r><t>revenue</t></r></si>",
+        "<si><t>Day</t></si><si><r><t xml:space=\"preserve\">Net </t></r><r><t>revenue</t></r></si>",
     );
     let document = read_file("a.xlsx", &book);
     assert_eq!(texts(&document), ["Revenue\n\nDay | Net revenue | Paid\n2023-03-15 | 0.3 | TRUE\n\n | 7 | 8", "Empty"]);

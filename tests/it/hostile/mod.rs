@@ -66,8 +66,8 @@ fn a_hundred_hostile_files_harm_nothing_and_each_has_its_reason() {
     assert_eq!(again["failed"].as_array().map(Vec::len), Some(failed.len()));
     assert_eq!(again["added"].as_array().map(Vec::len), Some(0));
     let library = world.library();
-    let best = &world.search(&library, "How high is the deposit of the tenant?")[0];
-    assert_eq!(best.file, "good.pdf");
+    let found = world.search(&library, "How high is the deposit that the tenant of Harbour Estates pays?");
+    assert!(found.iter().any(|passage| passage.text.contains("9,000 dollars")), "{found:?}");
 }
 
 #[test]

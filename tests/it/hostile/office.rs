@@ -86,10 +86,13 @@ fn word() -> Vec<Hostile> {
     ]
 }
 
+const ROOT: &str = "<Relationships><Relationship Id=\"rId1\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>";
+
 fn workbook(sheet: &str, strings: &str) -> Vec<u8> {
     let book = "<workbook xmlns:r=\"r\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"rId1\"/></sheets></workbook>";
     let links = "<Relationships><Relationship Id=\"rId1\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet\" Target=\"worksheets/sheet1.xml\"/></Relationships>";
     packed(&[
+        ("_rels/.rels", ROOT),
         ("xl/workbook.xml", book),
         ("xl/_rels/workbook.xml.rels", links),
         ("xl/sharedStrings.xml", strings),
@@ -124,7 +127,10 @@ fn sheets() -> Vec<Hostile> {
         ),
         named(
             "no-sheet.xlsx",
-            packed(&[("xl/workbook.xml", "<workbook><sheets><sheet name=\"S\" sheetId=\"1\"/></sheets></workbook>")]),
+            packed(&[
+                ("_rels/.rels", ROOT),
+                ("xl/workbook.xml", "<workbook><sheets><sheet name=\"S\" sheetId=\"1\"/></sheets></workbook>"),
+            ]),
         ),
         named("text.xlsx", b"Item,Price".to_vec()),
     ]
