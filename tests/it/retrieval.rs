@@ -29,6 +29,7 @@ impl Shelf {
         Self { world, library }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a request is made where it is asked")]
     fn find(&self, request: SearchRequest) -> Found {
         self.world.block_on(self.library.search(&request)).expect("the question can be searched")
     }
