@@ -29,10 +29,10 @@ test-models: ## Fetch the small models that tests run with
 	$(CARGO) build --locked
 	$(TEST_ENV) $(CARGO) run --locked --quiet -- --data-dir target/test-setup setup
 
-unit: test-models ## Tests of the code, with the real small models
+unit: test-models test-tools ## Tests of the code, with the real small models
 	$(TEST_ENV) $(CARGO) test --workspace --locked
 
-test-tools: ## Install what the browser tests need
+test-tools: ## Install what the tests need
 	tools/browser-test-needs.sh
 
 browser: test-models test-tools ## Tests of the page in a real browser, against the real program
