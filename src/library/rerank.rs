@@ -85,6 +85,9 @@ mod tests {
         settings.models.generator = "smollm2-135m".to_owned();
         settings.retrieval.reranker = folder.path().join("reranker").display().to_string();
         settings.retrieval.rerank_ms = 60_000;
+        // Files are read by the program itself, which lies above the folder of the test's own.
+        let tests = std::env::current_exe().unwrap();
+        settings.reading.program = tests.ancestors().nth(2).map(|folder| folder.join("premise"));
         Desk { runtime: Runtime::new().unwrap(), folder, settings }
     }
 
