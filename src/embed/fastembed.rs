@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fastembed::{InitOptionsUserDefined, OutputKey, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
 use ort::environment::Environment;
+use tokenizers::Tokenizer;
 
 use super::{EmbedError, Embedder, EmbedderIdentity};
 use crate::models::{EmbedderPaths, Embedding, Pooling, VerifiedFile};
@@ -71,7 +72,13 @@ pub fn open(paths: &EmbedderPaths, threads: usize) -> Result<Box<dyn Embedder>, 
     if let Some(truncation) = model.tokenizer.get_truncation() {
         embedding.max_tokens = truncation.max_length;
     }
-    Ok(Box::new(FastEmbedder { identity, embedding, model }))
+    // The model's own tokenizer cuts what is too long and does not tell what it cut.
+    let mut tokenizer = model.tokenizer.clone();
+    tokenizer.with_padding(None);
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| EmbedError::Open { name: paths.name.clone(), detail: error.to_string() })?;
+    Ok(Box::new(FastEmbedder { identity, embedding, model, tokenizer }))
 }
 
 /// Where a graph that came from memory finds the files with its weights.
@@ -103,6 +110,8 @@ struct FastEmbedder {
     identity: EmbedderIdentity,
     embedding: Embedding,
     model: TextEmbedding,
+    /// Gives all tokens of a text, also beyond what the model takes.
+    tokenizer: Tokenizer,
 }
 
 impl FastEmbedder {
@@ -116,18 +125,14 @@ impl FastEmbedder {
     /// A passage cut into pieces that the model takes whole, each with how many tokens it has; one piece when it fits.
     fn pieces<'a>(&self, passage: &'a str) -> Result<Vec<(&'a str, usize)>, EmbedError> {
         let encode = |text: &str| {
-            let encoded = self.model.tokenizer.encode(text, true);
+            let encoded = self.tokenizer.encode(text, true);
             encoded.map_err(|error| EmbedError::Compute(error.to_string()))
         };
         let prefix = encode(&self.embedding.passage_prefix)?;
         let whole = encode(passage)?;
         let special = whole.get_special_tokens_mask().iter().filter(|&&special| special == 1).count();
-        // Where each token begins; what the tokenizer cut off it gives as further encodings.
-        let mut starts = Vec::new();
-        for encoding in std::iter::once(&whole).chain(whole.get_overflowing()) {
-            let tokens = encoding.get_offsets().iter().zip(encoding.get_special_tokens_mask());
-            starts.extend(tokens.filter(|(_, special)| **special == 0).map(|((start, _), _)| *start));
-        }
+        let tokens = whole.get_offsets().iter().zip(whole.get_special_tokens_mask());
+        let starts: Vec<usize> = tokens.filter(|(_, special)| **special == 0).map(|((start, _), _)| *start).collect();
         let limit = self.embedding.max_tokens.saturating_sub(special.max(prefix.len()));
         if starts.len() <= limit {
             return Ok(vec![(passage, starts.len())]);
