@@ -57,6 +57,8 @@ pub fn wanted(settings: &Settings) -> Result<Wanted> {
 
 /// Opens the library of a data folder that this process owns. Blocks; call it on a blocking thread of a runtime.
 pub fn open_library(data_dir: &Path, settings: &Settings) -> Result<Library> {
+    // A name that nobody knows is a fault of the settings, told at once; files that are missing are told when needed.
+    wanted(settings)?;
     let db = open_ledger(data_dir)?;
     let embedder = embedder_in_use(&db, settings)?;
     Library::open(parts(data_dir, settings, db, embedder)?)

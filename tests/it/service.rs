@@ -56,13 +56,15 @@ fn search_and_ask_have_the_shapes_that_are_promised() {
     assert_eq!(passages[0]["file"], "lease.pdf");
 
     let answer = server.post("/api/v1/ask", &question).ok();
-    assert_eq!(keys(&answer), ["answer", "citations", "model", "passages", "refused", "timings"]);
+    let expected =
+        ["answer", "citations", "evidence", "grade", "left_out", "model", "passages", "refused", "signals", "timings"];
+    assert_eq!(keys(&answer), expected);
     for key in ["retrieve_ms", "first_token_ms", "total_ms"] {
         assert!(answer["timings"][key].is_u64(), "{answer}");
     }
     assert_eq!(answer["model"], "smollm2-135m");
     for citation in answer["citations"].as_array().expect("a list") {
-        assert_eq!(keys(citation), ["document", "file", "n", "page", "quote"]);
+        assert_eq!(keys(citation), ["boxes", "document", "end", "file", "n", "page", "quote", "score", "start"]);
     }
 }
 
@@ -74,9 +76,10 @@ fn a_streamed_answer_comes_as_passages_then_pieces_then_the_whole() {
     let order: Vec<_> = events.iter().map(|(name, _)| name.as_str()).collect();
     let last = order.len() - 1;
     assert_eq!((order[0], order[last]), ("passages", "done"));
-    assert!(last > 1 && order[1..last].iter().all(|name| *name == "piece"), "{order:?}");
+    assert_eq!(order[1], "evidence");
+    assert!(last > 2 && order[2..last].iter().all(|name| *name == "piece"), "{order:?}");
     assert!(events[0].1["took_ms"].is_u64() && !events[0].1["passages"][0]["text"].is_null());
-    assert!(events[1].1["text"].is_string());
+    assert!(events[2].1["text"].is_string());
     assert_eq!(events[0].1["passages"], events[last].1["passages"]);
     assert!(events[last].1["refused"].is_boolean());
 }

@@ -102,11 +102,11 @@ fn files_that_cannot_be_read_end_it_with_3_and_are_named() {
     let world = World::new();
     world.write("garden.txt", GARDEN);
     world.write("letter.pdf", "no PDF");
-    world.write("picture.png", "not of a kind");
+    world.write("drawing.dwg", "not of a kind");
     let done = world.premise(&["sync", "files"]);
     assert_eq!(done.code, Some(3), "{done:?}");
     for part in
-        ["1 added", "1 failed", "letter.pdf: ", "Open it in the program", "Not of a kind that is read: picture.png"]
+        ["1 added", "1 failed", "letter.pdf: ", "Open it in the program", "Not of a kind that is read: drawing.dwg"]
     {
         assert!(done.out.contains(part), "{part}: {done:?}");
     }
