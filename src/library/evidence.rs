@@ -33,7 +33,7 @@ pub struct Quote {
     /// Where it stands on the page, a box a line: `x0, y0, x1, y1` in points from the lower left corner. None where the
     /// format has no positions.
     pub boxes: Vec<[f32; 4]>,
-    /// How much it bears on the question: cosine in meaning, and up to [`LEXICAL`] more for the question's words.
+    /// How much it bears on the question: cosine in meaning, and a little more for the question's words.
     pub score: f32,
 }
 
