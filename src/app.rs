@@ -13,7 +13,7 @@ use tracing::info;
 use crate::{
     config::{self, Settings},
     db::Db,
-    embed::{self, Reranker},
+    embed::{self, EmbedderIdentity, Reranker},
     error::{Error, Kind, Result},
     generate::{self, EngineSettings, Generator, Shared},
     library::{EmbedderChoice, Library, Model, OpenIndex, Parts, RemoveIndex, reindex},
@@ -109,10 +109,10 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
         .map_err(|error| Error::io(format_args!("read {}", embedder.tokenizer().display()), &error))?;
     let counter = TokenCounter::from_bytes(&tokenizer).map_err(Error::internal)?;
 
-    let for_questions = embedder.clone();
+    let for_questions = choice.locate_for_questions(folder, &embedder)?;
     // A second thread saves a millisecond a question and takes more when an ingest has the other core.
     let questions = Worker::spawn("questions", 64, move || embed::open(&for_questions, 1)).map_err(made)?;
-    let identity = questions.run_blocking(|embedder| embedder.identity().clone())?;
+    let identity = EmbedderIdentity::of(&embedder);
     let max_tokens = questions.run_blocking(|embedder| embedder.max_tokens())?;
     let prompts = data_dir.join("prompts");
     let library = library_id(&db)?;

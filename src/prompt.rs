@@ -18,6 +18,10 @@ pub struct Prompts {
     pub user: String,
     /// The form of the answer to a yes or no question.
     pub yes_no: String,
+    /// To one that asks for a date, an amount, a time, a name or a place.
+    pub value: String,
+    /// To one that asks for several things.
+    pub list: String,
     /// The form of any other answer.
     pub other: String,
     /// Asks whether the passages hold an answer, in place of the form.
@@ -36,13 +40,20 @@ impl Prompts {
             system: read("answer.system.txt", include_str!("../prompts/answer.system.txt"))?,
             user: read("answer.user.txt", include_str!("../prompts/answer.user.txt"))?,
             yes_no: read("form.yes_no.txt", include_str!("../prompts/form.yes_no.txt"))?,
+            value: read("form.value.txt", include_str!("../prompts/form.value.txt"))?,
+            list: read("form.list.txt", include_str!("../prompts/form.list.txt"))?,
             other: read("form.other.txt", include_str!("../prompts/form.other.txt"))?,
             check: read("check.txt", include_str!("../prompts/check.txt"))?,
         })
     }
 
     fn messages(&self, passages: &str, question: &str) -> Vec<Message> {
-        let form = if wants_yes_or_no(question) { &self.yes_no } else { &self.other };
+        let form = match Form::of(question) {
+            Form::YesNo => &self.yes_no,
+            Form::Value => &self.value,
+            Form::List => &self.list,
+            Form::Other => &self.other,
+        };
         self.filled(passages, question, form)
     }
 
@@ -70,19 +81,75 @@ impl Prompts {
     }
 }
 
-/// Whether a question, or the last sentence of it, begins as one that is answered by yes or no.
-pub(crate) fn wants_yes_or_no(question: &str) -> bool {
-    const BEGINNINGS: &[&str] = &[
-        "am", "are", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must", "shall",
-        "should", "was", "were", "will", "would",
-    ];
-    let asks = |part: &str| {
-        let first = part.split_whitespace().next().unwrap_or_default().to_lowercase();
-        BEGINNINGS.contains(&first.as_str())
-    };
-    // "In the lease: may the tenant assign?" asks after the colon.
-    let last = text::sentences(question).last().map_or(question, |range| &question[range.clone()]);
-    asks(last) || last.rsplit([':', ',']).next().is_some_and(asks)
+/// What the answer to a question begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Yes or no.
+    YesNo,
+    /// A date, an amount, a time, a name or a place.
+    Value,
+    /// Several things.
+    List,
+    /// Sentences.
+    Other,
+}
+
+impl Form {
+    /// The form that a question, or the last sentence of it, asks for.
+    pub(crate) fn of(question: &str) -> Self {
+        // "In the lease: may the tenant assign?" asks after the colon.
+        let last = text::sentences(question).last().map_or(question, |range| &question[range.clone()]);
+        let parts = [Some(last), last.rsplit([':', ',', ';']).next()];
+        let mut forms = parts.into_iter().flatten().map(Self::of_part);
+        forms.find(|form| *form != Self::Other).unwrap_or(Self::Other)
+    }
+
+    fn of_part(part: &str) -> Self {
+        const VERBS: &[&str] = &[
+            "am", "are", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must",
+            "shall", "should", "was", "were", "will", "would",
+        ];
+        const AMOUNTS: &[&str] = &["much", "many", "long", "often", "old", "high", "large", "far", "soon", "late"];
+        const VALUES: &[&str] = &[
+            "address",
+            "age",
+            "amount",
+            "cost",
+            "date",
+            "day",
+            "deadline",
+            "dose",
+            "duration",
+            "fee",
+            "length",
+            "name",
+            "number",
+            "percentage",
+            "period",
+            "price",
+            "rate",
+            "rent",
+            "salary",
+            "sum",
+            "term",
+            "total",
+            "year",
+        ];
+        let words: Vec<String> =
+            part.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+        let word = |at: usize| words.get(at).map_or("", String::as_str);
+        let after = |at: usize| words.iter().skip(at).take(6).any(|word| VALUES.contains(&word.as_str()));
+        match word(0) {
+            first if VERBS.contains(&first) => Self::YesNo,
+            "when" | "who" | "whom" | "whose" | "where" => Self::Value,
+            "how" if AMOUNTS.contains(&word(1)) => Self::Value,
+            "list" | "name" | "enumerate" => Self::List,
+            "what" | "which" if ["are", "were"].contains(&word(1)) => Self::List,
+            "which" if word(1).ends_with('s') => Self::List,
+            "what" | "which" if after(1) => Self::Value,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// How much may go in.
@@ -174,15 +241,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn yes_or_no_questions_are_told_from_others() {
-        for question in
-            ["Is there a cap?", "In the lease: may the tenant assign?", "Consider the lease; Does it renew?"]
-        {
-            assert!(wants_yes_or_no(question), "{question}");
-        }
-        for question in ["When does it end?", "How can it be terminated?", "Which law governs the lease?"] {
-            assert!(!wants_yes_or_no(question), "{question}");
-        }
+    fn the_form_of_an_answer_follows_from_the_question() {
+        let check = |form, questions: &[&str]| {
+            for question in questions {
+                assert_eq!(Form::of(question), form, "{question}");
+            }
+        };
+        check(
+            Form::YesNo,
+            &["Is there a cap?", "In the lease: may the tenant assign?", "Consider the lease; Does it renew?"],
+        );
+        check(
+            Form::Value,
+            &["When does it end?", "How much is the rent?", "What is the expiration date?", "In the lease, who signs?"],
+        );
+        check(
+            Form::List,
+            &["What are the duties of the tenant?", "Which medicines does he take?", "List the parties."],
+        );
+        check(Form::Other, &["How can it be terminated?", "Which law governs the lease?", "Why was it ended?"]);
     }
 
     #[test]

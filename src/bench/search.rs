@@ -1,7 +1,9 @@
-//! Questions against indexes of 10,000, 100,000 and 1,000,000 chunks: synthetic ones around the chunks of a real set.
-//! Each synthetic chunk has sentences of two real ones, and a vector between theirs with noise, so that near ones abound.
+//! Questions against indexes of 10,000, 100,000 and 1,000,000 chunks: the documents of a real set and synthetic ones
+//! around them. Each synthetic chunk has sentences of two real ones, and a vector between theirs that is moved along the
+//! differences of others, so that near ones abound and lie as texts do.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
@@ -10,7 +12,7 @@ use std::{
 
 use clap::Args;
 use premise_ingest::{Chunk, Document, MediaType, Page, PageSpan};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -36,7 +38,7 @@ pub struct SearchArgs {
     /// How many questions are timed, after half as many that warm the caches
     #[arg(long, value_name = "N", default_value_t = 200)]
     queries: usize,
-    /// Where the indexes are built; deleted afterwards [default: the temporary folder]
+    /// Keep the indexes in this folder, and use those that an earlier run built there [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
     /// Print JSON instead of text
@@ -48,13 +50,17 @@ pub struct SearchArgs {
 struct Figures {
     chunks: usize,
     documents: usize,
-    build_s: f64,
+    /// Nothing when an earlier run built it.
+    build_s: Option<f64>,
     /// Whole searches, from the question to the passages.
     p50_ms: f64,
     p95_ms: f64,
+    /// The same with the naming of documents left out: the whole question is searched for everywhere.
+    everywhere_p50_ms: f64,
+    everywhere_p95_ms: f64,
     /// Of that, the question's embedding.
     embed_p50_ms: f64,
-    /// Both searches of the index.
+    /// And both searches of the index.
     index_p50_ms: f64,
     /// The same questions by meaning, compared with every vector in memory, without anything else.
     exact_p50_ms: f64,
@@ -62,40 +68,51 @@ struct Figures {
     recall_at_10: f64,
 }
 
-/// Real chunks that synthetic ones are made of.
-const BASE: usize = 400;
 /// Chunks of a synthetic document: those of a contract of twelve pages.
 const PER_DOCUMENT: usize = 36;
 /// Documents written at once.
 const GROUP: usize = 64;
-/// Length of the noise that is added to a vector of length one. Neighbours in the real sets are as far apart.
-const NOISE: f32 = 0.6;
+/// Where the library of the real documents lies, and where the one that is measured.
+#[derive(Clone)]
+struct Folders {
+    real: PathBuf,
+    path: PathBuf,
+}
+
+/// How far a vector is moved along the difference of two others, and how often; and the length of the noise without a
+/// direction.
+const MOVED: f32 = 0.3;
+const MOVES: usize = 3;
+const NOISE: f32 = 0.1;
 
 pub(crate) async fn run(args: SearchArgs, settings: Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let set = EvalSet::load(&args.set)?;
-    let work = args.work.clone().unwrap_or_else(std::env::temp_dir);
-    let folder = tempfile::Builder::new()
-        .prefix("premise-bench-")
-        .tempdir_in(&work)
-        .map_err(|error| Error::io(format_args!("make a folder in {}", work.display()), &error))?;
-    let base = Arc::new(base(&set, &folder.path().join("real"), &settings, stop).await?);
+    let temporary =
+        args.work.is_none().then(|| tempfile::Builder::new().prefix("premise-bench-").tempdir()).transpose();
+    let temporary = temporary.map_err(|error| Error::io("make a temporary folder", &error))?;
+    let work =
+        args.work.clone().or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned())).unwrap_or_default();
+    let real = work.join("real");
+    let base = Arc::new(base(&set, &real, &settings, stop).await?);
     let mut all = Vec::new();
     for &chunks in &args.chunks {
-        let path = folder.path().join(chunks.to_string());
-        let figures = measure(&set, &base, &path, &settings, chunks, args.queries).await?;
+        let folders = Folders { real: real.clone(), path: work.join(chunks.to_string()) };
+        let figures = measure(&set, &base, folders, &settings, chunks, args.queries).await?;
         if !args.json {
             println!(
-                "{:>9} chunks: p50 {:.1} ms, p95 {:.1} ms (embedding {:.1}, index {:.1}); exact search {:.1} ms, {:.1} times \
-                 the index; recall@10 {:.3}; built in {:.0} s",
+                "{:>9} chunks: p50 {:.1} ms, p95 {:.1} ms; without names p50 {:.1} ms, p95 {:.1} ms (embedding {:.1}, index \
+                 {:.1}); exact search {:.1} ms, {:.1} times the index; recall@10 {:.3}; {}",
                 figures.chunks,
                 figures.p50_ms,
                 figures.p95_ms,
+                figures.everywhere_p50_ms,
+                figures.everywhere_p95_ms,
                 figures.embed_p50_ms,
                 figures.index_p50_ms,
                 figures.exact_p50_ms,
                 figures.exact_p50_ms / figures.index_p50_ms,
                 figures.recall_at_10,
-                figures.build_s
+                figures.build_s.map_or_else(|| "built earlier".to_owned(), |s| format!("built in {s:.0} s")),
             );
         }
         all.push(figures);
@@ -107,111 +124,179 @@ pub(crate) async fn run(args: SearchArgs, settings: Settings, stop: Arc<AtomicBo
 }
 
 /// A real chunk with its vector.
+#[derive(Serialize, Deserialize)]
 struct Real {
+    id: Uuid,
+    /// It begins a document, and names those that it is about: no synthetic document is made of it.
+    is_cover: bool,
     sentences: Vec<String>,
     dense: Vec<f32>,
 }
 
-/// Reads the set and embeds chunks spread over it.
+/// So many chunks of a document are its cover.
+const COVER: usize = 3;
+
+/// The chunks of the set, kept in the folder for the next run: embedding them takes a minute.
+const KEPT_BASE: &str = "bench-base";
+
+/// Reads the set and embeds its chunks.
 async fn base(set: &EvalSet, path: &Path, settings: &Settings, stop: Arc<AtomicBool>) -> Result<Vec<Real>> {
     let (path, docs, settings) = (path.to_owned(), set.docs.clone(), settings.clone());
     blocking(move || {
         std::fs::create_dir_all(&path).map_err(|error| Error::io(format_args!("make {}", path.display()), &error))?;
+        let kept = path.join(KEPT_BASE);
+        if let Some(base) = std::fs::read(&kept).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok()) {
+            return Ok(base);
+        }
         let library = app::open_library(&path, &settings)?;
         library.sync("bench", &docs, &stop, &|_| {})?;
-        let mut texts = Vec::new();
+        let mut embedder = library.embedder_for_passages()?;
+        let mut base = Vec::new();
         let mut documents: Vec<_> = library.db().expected_chunks()?.into_keys().collect();
         documents.sort_unstable();
         for document in documents {
-            texts.extend(library.db().chunks_of(document)?.into_iter().map(|chunk| chunk.text));
+            for (number, chunk) in library.db().chunks_of(document)?.into_iter().enumerate() {
+                let dense = embedder.embed_passage(&chunk.text)?;
+                let sentences = text::sentences(&chunk.text).into_iter();
+                let sentences = sentences.map(|range| chunk.text[range].trim().to_owned()).collect();
+                base.push(Real { id: point_id(document, number as u32), is_cover: number < COVER, sentences, dense });
+            }
         }
-        let apart = (texts.len() / BASE).max(1);
-        texts.into_iter().step_by(apart).take(BASE).map(|text| real(&library, &text)).collect()
+        let bytes = postcard::to_stdvec(&base).map_err(Error::internal)?;
+        std::fs::write(&kept, bytes).map_err(|error| Error::io(format_args!("write {}", kept.display()), &error))?;
+        Ok(base)
     })
     .await
-}
-
-fn real(library: &Library, text: &str) -> Result<Real> {
-    let passage = text.to_owned();
-    let dense = library.embedder_for_questions().run_blocking(move |embedder| embedder.embed_passage(&passage))??;
-    let sentences = text::sentences(text).into_iter().map(|range| text[range].trim().to_owned()).collect();
-    Ok(Real { sentences, dense })
 }
 
 async fn measure(
     set: &EvalSet,
     base: &Arc<Vec<Real>>,
-    path: &Path,
+    folders: Folders,
     settings: &Settings,
     chunks: usize,
     queries: usize,
 ) -> Result<Figures> {
-    let started = Instant::now();
-    let (path, settings, base) = (path.to_owned(), settings.clone(), base.clone());
-    let (library, documents, vectors) = blocking(move || fill(&path, &settings, &base, chunks)).await?;
+    let (settings, base) = (settings.clone(), base.clone());
+    let Filled { library, documents, vectors, build_s } =
+        blocking(move || fill(&folders, &settings, &base, chunks)).await?;
     let library = Arc::new(library);
-    let build_s = started.elapsed().as_secs_f64();
-
     let questions: Vec<&str> =
         set.queries.iter().map(|query| query.question.as_str()).cycle().take(queries + queries / 2).collect();
-    let (mut took, mut embed, mut index) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, question) in questions.iter().enumerate() {
-        let request = SearchRequest { question: (*question).to_owned(), ..SearchRequest::default() };
-        let started = Instant::now();
-        let (_, trace) = library.search_by(&request, Steps::all()).await?;
-        if at >= queries / 2 {
-            took.push(started.elapsed().as_secs_f64() * 1000.0);
-            embed.push(trace.embed_ms);
-            index.push(trace.search_ms);
-        }
-    }
+    let asked = timed(&library, &questions, Steps::all()).await?;
+    let everywhere = timed(&library, &questions, Steps::all().without("naming")?).await?;
     let (exact_ms, recall) = against_exact(&library, &questions[..queries.min(40)], &vectors).await?;
     Ok(Figures {
         chunks,
         documents,
         build_s,
-        p50_ms: percentile(&took, 0.5),
-        p95_ms: percentile(&took, 0.95),
-        embed_p50_ms: percentile(&embed, 0.5),
-        index_p50_ms: percentile(&index, 0.5),
+        p50_ms: percentile(&asked.took_ms, 0.5),
+        p95_ms: percentile(&asked.took_ms, 0.95),
+        everywhere_p50_ms: percentile(&everywhere.took_ms, 0.5),
+        everywhere_p95_ms: percentile(&everywhere.took_ms, 0.95),
+        embed_p50_ms: percentile(&everywhere.embed_ms, 0.5),
+        index_p50_ms: percentile(&everywhere.index_ms, 0.5),
         exact_p50_ms: percentile(&exact_ms, 0.5),
         recall_at_10: recall,
     })
 }
 
-/// All vectors with their chunks, for exact search.
+/// How long questions took, and the parts of it.
+#[derive(Default)]
+struct Times {
+    took_ms: Vec<f64>,
+    embed_ms: Vec<f64>,
+    index_ms: Vec<f64>,
+}
+
+/// Searches for all questions; the first third only warms the caches.
+async fn timed(library: &Arc<Library>, questions: &[&str], steps: Steps) -> Result<Times> {
+    let mut times = Times::default();
+    for (at, question) in questions.iter().enumerate() {
+        let request = SearchRequest { question: (*question).to_owned(), ..SearchRequest::default() };
+        let started = Instant::now();
+        let (_, trace) = library.search_by(&request, steps).await?;
+        if at >= questions.len() / 3 {
+            times.took_ms.push(started.elapsed().as_secs_f64() * 1000.0);
+            times.embed_ms.push(trace.embed_ms);
+            times.index_ms.push(trace.search_ms);
+        }
+    }
+    Ok(times)
+}
+
+/// All vectors, with the ids of their chunks, for exact search.
 type Vectors = Vec<(Uuid, Vec<f32>)>;
 
-/// A library of that many synthetic chunks, its size in documents, and its vectors.
-fn fill(path: &Path, settings: &Settings, base: &[Real], chunks: usize) -> Result<(Library, usize, Vectors)> {
-    std::fs::create_dir_all(path).map_err(|error| Error::io(format_args!("make {}", path.display()), &error))?;
+struct Filled {
+    library: Library,
+    documents: usize,
+    vectors: Vectors,
+    build_s: Option<f64>,
+}
+
+/// Holds how many synthetic chunks are in; written when the index is complete.
+const COMPLETE: &str = "bench-complete";
+
+/// A library of the real documents and so many synthetic chunks that there are `chunks` in all.
+fn fill(folders: &Folders, settings: &Settings, base: &[Real], chunks: usize) -> Result<Filled> {
+    let path = &folders.path;
+    let started = Instant::now();
+    let kept: Option<usize> = std::fs::read_to_string(path.join(COMPLETE)).ok().and_then(|text| text.parse().ok());
+    if kept.is_none() {
+        copy_folder(&folders.real, path).map_err(|error| Error::io(format_args!("fill {}", path.display()), &error))?;
+    }
     let library = app::open_library(path, settings)?;
     let collection = library.db().ensure_collection("bench")?;
     let mut random = Random(11);
-    let mut vectors = Vec::with_capacity(chunks);
-    let documents = chunks.div_ceil(PER_DOCUMENT);
+    let wanted = match kept {
+        Some(wanted) => wanted,
+        None => chunks.saturating_sub(library.db().expected_chunks()?.into_values().map(|(_, n)| n as usize).sum()),
+    };
+    let mut vectors: Vectors = base.iter().map(|real| (real.id, real.dense.clone())).collect();
+    let bodies: Vec<&Real> = base.iter().filter(|real| !real.is_cover).collect();
+    let documents = wanted.div_ceil(PER_DOCUMENT);
     for first in (0..documents).step_by(GROUP) {
         let mut group = Vec::new();
         let mut points = Vec::new();
         for number in first..(first + GROUP).min(documents) {
-            let size = PER_DOCUMENT.min(chunks - number * PER_DOCUMENT);
-            let (document, new) = synthetic(collection, number, size, base, &mut random);
+            let size = PER_DOCUMENT.min(wanted - number * PER_DOCUMENT);
+            let (document, new) = synthetic(collection, number, size, &bodies, &mut random);
             vectors.extend(new.iter().map(|point| (point.id, point.dense.clone())));
             group.push(document);
             points.extend(new);
         }
-        library.store_for_bench(points)?;
-        library.db().put_documents(&group)?;
+        if kept.is_none() {
+            library.store_for_bench(points)?;
+            library.db().put_documents(&group)?;
+        }
     }
     library.settle()?;
-    Ok((library, documents, vectors))
+    let written = std::fs::write(path.join(COMPLETE), wanted.to_string());
+    written.map_err(|error| Error::io(format_args!("write into {}", path.display()), &error))?;
+    let build_s = kept.is_none().then(|| started.elapsed().as_secs_f64());
+    Ok(Filled { library, documents, vectors, build_s })
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 fn synthetic(
     collection: CollectionId,
     number: usize,
     size: usize,
-    base: &[Real],
+    base: &[&Real],
     random: &mut Random,
 ) -> (NewDocument, Vec<Point>) {
     let sha256 = premise_ingest::hash_bytes(format!("synthetic {number}").as_bytes());
@@ -221,7 +306,7 @@ fn synthetic(
     let mut chunks = Vec::new();
     let mut points = Vec::new();
     for at in 0..size as u32 {
-        let (a, b) = (&base[random.below(base.len())], &base[random.below(base.len())]);
+        let (a, b) = (base[random.below(base.len())], base[random.below(base.len())]);
         let from = |real: &Real, random: &mut Random| -> Vec<String> {
             real.sentences.iter().filter(|_| random.next() & 1 == 0).cloned().collect()
         };
@@ -237,7 +322,7 @@ fn synthetic(
             chunk: at,
             page_start: 1,
             page_end: 1,
-            dense: between(&a.dense, &b.dense, random),
+            dense: between(a, b, base, random),
             sparse: sparse::embed_passage(&text),
         });
         let span = PageSpan { page: 1, start, end: page.text.len() as u32 };
@@ -279,10 +364,18 @@ fn empty_page() -> Page {
     }
 }
 
-/// A vector of length one between two others, with noise.
-fn between(a: &[f32], b: &[f32], random: &mut Random) -> Vec<f32> {
-    let noise = NOISE / (a.len() as f32).sqrt();
-    let mut vector: Vec<f32> = a.iter().zip(b).map(|(a, b)| a + 0.5 * b + noise * normal(random)).collect();
+/// A vector of length one between those of two chunks, moved along the differences of others.
+fn between(a: &Real, b: &Real, base: &[&Real], random: &mut Random) -> Vec<f32> {
+    let noise = NOISE / (a.dense.len() as f32).sqrt();
+    let mut vector: Vec<f32> =
+        a.dense.iter().zip(&b.dense).map(|(a, b)| a + 0.5 * b + noise * normal(random)).collect();
+    for _ in 0..MOVES {
+        let (from, to) = (base[random.below(base.len())], base[random.below(base.len())]);
+        let by = MOVED * normal(random);
+        for (x, (from, to)) in vector.iter_mut().zip(from.dense.iter().zip(&to.dense)) {
+            *x += by * (to - from);
+        }
+    }
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     for x in &mut vector {
         *x /= length;
@@ -313,7 +406,7 @@ async fn against_exact(library: &Arc<Library>, questions: &[&str], vectors: &Vec
         let request = SearchRequest { question: (*question).to_owned(), ..SearchRequest::default() };
         let (_, trace) = library.search_by(&request, Steps::plain(true, false)).await?;
         let given = trace.stages.iter().find(|(stage, _)| *stage == Stage::Meaning).map(|(_, ids)| ids.as_slice());
-        let first = given.unwrap_or_default().iter().take(10).collect::<std::collections::HashSet<_>>();
+        let first: HashSet<_> = given.unwrap_or_default().iter().take(10).collect();
         found += near.iter().filter(|(_, id)| first.contains(id)).count();
         all += near.len();
     }

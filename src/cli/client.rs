@@ -17,7 +17,7 @@ use crate::{
     db::Failure,
     error::{Error, Kind, Result},
     http::{SyncEvent, SyncRequest, TOKEN},
-    library::{Added, Answer, Found, Progress, SearchRequest, Status, SyncReport},
+    library::{Added, Answer, Found, Progress, Row, SearchRequest, Status, SyncReport},
 };
 
 pub(super) struct Client {
@@ -54,6 +54,28 @@ impl Client {
             Ok(())
         })?;
         answer.ok_or_else(broke_off)
+    }
+
+    pub(super) fn ask_each(&self, request: &SearchRequest, bar: &Bar) -> Result<Vec<Row>> {
+        let mut body = serde_json::to_value(request).map_err(Error::internal)?;
+        body["stream"] = true.into();
+        body["each"] = true.into();
+        let mut rows: Vec<Row> = Vec::new();
+        let mut is_done = false;
+        events(self.post("ask", &body)?, |event, data| {
+            match event {
+                "planned" => bar.planned(data["documents"].as_u64().unwrap_or_default() as usize),
+                "row" => {
+                    let row: Row = serde_json::from_value(data).map_err(Error::internal)?;
+                    bar.answered(&row.file);
+                    rows.push(row);
+                }
+                "done" => is_done = true,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if is_done { Ok(rows) } else { Err(broke_off()) }
     }
 
     pub(super) fn sync(&self, collection: String, folder: PathBuf, stop: &AtomicBool, bar: &Bar) -> Result<SyncReport> {

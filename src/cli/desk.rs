@@ -13,7 +13,7 @@ use crate::{
     db::Listing,
     error::{Error, Kind, Result},
     jobs,
-    library::{Added, Answer, AskEvent, Found, Library, SearchRequest, Status, SyncReport},
+    library::{Added, Answer, AskEvent, EachEvent, Found, Library, Row, SearchRequest, Status, SyncReport},
 };
 
 pub(super) enum Desk {
@@ -146,6 +146,40 @@ impl Desk {
                     let answer = client.ask(&request, &bar)?;
                     bar.finish();
                     Ok(answer)
+                })
+                .await
+            }
+        }
+    }
+
+    pub(super) async fn ask_each(&self, request: SearchRequest, quiet: bool) -> Result<Vec<Row>> {
+        let bar = Bar::each(quiet);
+        match self {
+            Self::Alone { library, .. } => {
+                let mut events = library.ask_each(request).await?;
+                let mut rows = Vec::new();
+                while let Some(event) = events.recv().await {
+                    match event {
+                        EachEvent::Planned(documents) => bar.planned(documents),
+                        EachEvent::Row(row) => {
+                            bar.answered(&row.file);
+                            rows.push(*row);
+                        }
+                        EachEvent::Done { .. } => {
+                            bar.finish();
+                            return Ok(rows);
+                        }
+                        EachEvent::Failed(error) => return Err(error),
+                    }
+                }
+                Err(Error::internal("the answer broke off"))
+            }
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || {
+                    let rows = client.ask_each(&request, &bar)?;
+                    bar.finish();
+                    Ok(rows)
                 })
                 .await
             }

@@ -94,6 +94,9 @@ enum Verb {
     Ask {
         #[command(flatten)]
         question: Question,
+        /// Ask each file by itself, up to 50 of them: for questions such as "which of these leases …"
+        #[arg(long)]
+        each: bool,
         #[command(flatten)]
         form: Form,
     },
@@ -215,6 +218,7 @@ impl Question {
             dated_to: self.to,
             conversation: Vec::new(),
             explain: self.explain,
+            within: None,
         }
     }
 }
@@ -312,7 +316,11 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
             show::found(&found, form.json);
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Ask { question, form } => {
+        Verb::Ask { question, each: true, form } => {
+            show::rows(&desk.ask_each(question.request(), form.json).await?, form.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Ask { question, form, .. } => {
             let answer = desk.ask(question.request(), form.json).await?;
             show::answer(&answer, form.json);
             Ok(ExitCode::SUCCESS)

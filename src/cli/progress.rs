@@ -39,6 +39,11 @@ impl Bar {
         bar
     }
 
+    /// A bar for files that are asked one by one.
+    pub(super) fn each(quiet: bool) -> Self {
+        Self::with(quiet, "{spinner} {msg:40!} {wide_bar} {pos}/{len} {eta} left")
+    }
+
     /// A bar for something that is fetched.
     pub(super) fn fetching(quiet: bool) -> Self {
         Self::with(quiet, "{spinner} {msg:40!} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left")
@@ -99,6 +104,16 @@ impl Bar {
         if let Some(best) = quotes.first() {
             self.line.println(format!("{}, page {}: \u{201c}{}\u{201d}", best.file, best.page, best.quote));
         }
+    }
+
+    pub(super) fn planned(&self, documents: usize) {
+        self.line.enable_steady_tick(TICK);
+        self.line.set_length(documents as u64);
+    }
+
+    pub(super) fn answered(&self, file: &str) {
+        self.line.set_message(file.to_owned());
+        self.line.inc(1);
     }
 
     pub(super) fn queued(&self, ahead: usize) {

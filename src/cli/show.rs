@@ -6,7 +6,7 @@ use super::desk::Listed;
 use crate::{
     db::Failure,
     error::Error,
-    library::{Added, Answer, EmbedderChoice, Found, Grade, Passage, Status, SyncReport, Why},
+    library::{Added, Answer, EmbedderChoice, Found, Grade, Passage, Quote, Row, Status, SyncReport, Version, Why},
 };
 
 pub(super) fn error(error: &Error, json: bool) {
@@ -135,10 +135,39 @@ pub(super) fn answer(answer: &Answer, json: bool) {
     } else {
         for citation in &answer.citations {
             println!("[{}] {}, page {}", citation.n, citation.file, citation.page);
-            println!("{}", indented(&format!("\u{201c}{}\u{201d}", citation.quote)));
+            quoted(citation);
+        }
+    }
+    if !answer.differing.is_empty() {
+        println!("\nYour files do not say the same; newest first:");
+        for Version { dated, quote } in &answer.differing {
+            let day = dated.map_or_else(|| "without a date".to_owned(), |day| format!("dated {day}"));
+            println!("  {}, page {}, {day}", quote.file, quote.page);
+            quoted(quote);
         }
     }
     println!("\n{}, {}.", seconds(answer.timings.total_ms as f64 / 1000.0), answer.model);
+}
+
+pub(super) fn rows(rows: &[Row], json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "rows": rows }));
+    }
+    for row in rows {
+        println!("{}\n    {}", row.file, row.answer.replace('\n', "\n    "));
+        if row.grade != Grade::NotInFiles {
+            for citation in &row.citations {
+                println!("    [{}] page {}", citation.n, citation.page);
+                quoted(citation);
+            }
+        }
+    }
+    let say = rows.iter().filter(|row| row.grade != Grade::NotInFiles).count();
+    println!("\n{say} of {} say something about it.", count(rows.len(), "file"));
+}
+
+fn quoted(quote: &Quote) {
+    println!("{}", indented(&format!("\u{201c}{}\u{201d}", quote.quote)));
 }
 
 pub(super) fn list(listed: &[Listed], json: bool) {

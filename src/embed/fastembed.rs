@@ -61,12 +61,7 @@ pub fn open(paths: &EmbedderPaths, threads: usize) -> Result<Box<dyn Embedder>, 
     }
     let model = TextEmbedding::try_new_from_user_defined(model, options)
         .map_err(|error| EmbedError::Open { name: paths.name.clone(), detail: error.to_string() })?;
-    let identity = EmbedderIdentity {
-        name: paths.name.clone(),
-        sha256: paths.sha256.clone(),
-        dimension: paths.embedding.dimension,
-        precision: paths.precision,
-    };
+    let identity = EmbedderIdentity::of(paths);
     let mut embedding = paths.embedding.clone();
     // A tokenizer may know that its model takes less.
     if let Some(truncation) = model.tokenizer.get_truncation() {

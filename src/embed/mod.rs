@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::models::Precision;
+use crate::models::{EmbedderPaths, Precision};
 
 mod fastembed;
 mod reranker;
@@ -48,6 +48,18 @@ pub struct EmbedderIdentity {
     pub dimension: usize,
     /// What it computes with.
     pub precision: Precision,
+}
+
+impl EmbedderIdentity {
+    /// That of a model on disk.
+    pub fn of(paths: &EmbedderPaths) -> Self {
+        Self {
+            name: paths.name.clone(),
+            sha256: paths.sha256.clone(),
+            dimension: paths.embedding.dimension,
+            precision: paths.precision,
+        }
+    }
 }
 
 /// Why there is no vector.

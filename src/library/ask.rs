@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
-    Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals,
+    Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
     cite::{Cited, cite},
+    differing::differing,
     refuse::{self, Refusal},
     retrieve::{Retrieved, Steps},
     search::{checked_question, too_many},
@@ -60,6 +61,9 @@ pub struct Answer {
     /// How many sentences of the model were left out, or marked, because nothing in the files supports them.
     #[serde(default)]
     pub left_out: usize,
+    /// What each of several documents says, newest first, where they do not say the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differing: Vec<Version>,
     /// The sentences that bear most on the question, as they were shown before the model wrote.
     #[serde(default)]
     pub evidence: Vec<Quote>,
@@ -134,9 +138,7 @@ impl Library {
         let found = self.retrieve(&request, Steps::all()).await?;
         let retrieve_ms = started.elapsed().as_millis() as u64;
         let (events, receiver) = mpsc::channel(QUEUED_EVENTS);
-        // A follow-up is put to the model as it was understood: it sees no conversation.
-        let question =
-            found.understood.as_ref().map_or_else(|| request.question.trim().to_owned(), |_| found.asked.clone());
+        let question = found.to_answer(&request.question);
         let library = self.clone();
         tokio::spawn(async move {
             let _waiting = waiting;
@@ -168,7 +170,7 @@ impl Library {
     }
 
     /// Nothing when the reader has gone.
-    async fn answer(
+    pub(super) async fn answer(
         self: &Arc<Self>,
         question: &str,
         found: Retrieved,
@@ -176,7 +178,7 @@ impl Library {
         retrieve_ms: u64,
         events: &mpsc::Sender<AskEvent>,
     ) -> Result<Option<Answer>> {
-        let Retrieved { passages, asked, named, .. } = found;
+        let Retrieved { passages, asked, named, trace, .. } = found;
         let evidence = self.evidence(&asked, &passages).await?;
         let quotes = evidence.quotes(&asked);
         if events.send(AskEvent::Evidence(quotes.clone())).await.is_err() {
@@ -188,6 +190,7 @@ impl Library {
             refused: true,
             citations: Vec::new(),
             left_out: 0,
+            differing: differing(&asked, &trace.named, &passages, &evidence),
             evidence: quotes,
             passages: Vec::new(),
             signals: evidence.signals,
@@ -213,6 +216,9 @@ impl Library {
                     answer.take(cited, self.refusal().grade(&written.signals));
                 }
             }
+        }
+        if answer.refused {
+            answer.differing.clear();
         }
         answer.passages = passages;
         answer.timings.total_ms = millis(started);

@@ -1,10 +1,14 @@
 //! What a sentence of an answer claims, and what of it must stand in its evidence word for word: numbers, dates, sums of
 //! money, names and denials.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use chrono::NaiveDate;
 use premise_ingest::dates;
+use regex::Regex;
 
 use super::evidence::{Rarity, distinct, has_digit};
 use crate::sparse;
@@ -115,6 +119,72 @@ fn has_currency(text: &str, currency: usize) -> bool {
     CURRENCIES[currency].iter().any(|sign| lower.match_indices(sign).any(|(at, _)| stands_alone(at)))
 }
 
+/// The measured things that a sentence states: days, sums, spans of time, shares, doses.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    /// By what they measure.
+    by_unit: HashMap<&'static str, HashSet<String>>,
+}
+
+impl Figures {
+    pub(super) fn of(sentence: &str) -> Self {
+        static MEASURED: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(
+                r"(?ix) (?P<sign>[$€£]) \s? (?P<sum>\d[\d,.]*)
+                | (?P<number>\d[\d,.]*) \)? [\s-]* (?:business\s|calendar\s|working\s)?
+                  (?P<unit>%|percent|dollars?|euros?|pounds?|minutes?|hours?|days?|weeks?|months?|years?|mg|mcg|ml|kg|mmhg)",
+            )
+            .expect("the pattern is right")
+        });
+        let mut figures = Self::default();
+        for date in dates(sentence) {
+            figures.by_unit.entry("date").or_default().insert(date.day.to_string());
+        }
+        for found in MEASURED.captures_iter(sentence) {
+            let (unit, number) = match (found.name("sign"), found.name("sum")) {
+                (Some(sign), Some(sum)) => (sign.as_str(), sum),
+                _ => (&found["unit"], found.name("number").expect("the pattern has one of both")),
+            };
+            let number = number.as_str().replace(',', "");
+            let number = number.trim_end_matches('.').trim_end_matches(".00");
+            figures.by_unit.entry(measure(unit)).or_default().insert(number.to_owned());
+        }
+        figures
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_unit.is_empty()
+    }
+
+    /// Whether both state something of one kind, and nothing of it is the same.
+    pub(super) fn contradicts(&self, other: &Self) -> bool {
+        self.by_unit.iter().any(|(unit, mine)| other.by_unit.get(unit).is_some_and(|theirs| mine.is_disjoint(theirs)))
+    }
+}
+
+/// What a unit measures, under one name.
+fn measure(unit: &str) -> &'static str {
+    const UNITS: [(&str, &str); 15] = [
+        ("$", "$"),
+        ("dollar", "$"),
+        ("€", "€"),
+        ("euro", "€"),
+        ("£", "£"),
+        ("pound", "£"),
+        ("%", "%"),
+        ("percent", "%"),
+        ("minute", "minutes"),
+        ("hour", "hours"),
+        ("day", "days"),
+        ("week", "weeks"),
+        ("month", "months"),
+        ("year", "years"),
+        ("", "dose"),
+    ];
+    let unit = unit.to_lowercase();
+    UNITS.iter().find(|(beginning, _)| unit.starts_with(beginning)).map_or("dose", |(_, name)| name)
+}
+
 /// Stems of the words with a capital within the sentence: names of people, companies and places, and defined terms.
 fn names(sentence: &str, named: &HashSet<String>) -> Vec<String> {
     let sentence = without_verdict(sentence);
@@ -221,6 +291,17 @@ mod tests {
         check("He pays the Tenant the Rent.", "what is due is paid", true);
         check("Late rent bears no interest.", "Late rent bears interest.", false);
         check("Late rent bears no interest.", "Late rent does not bear interest.", true);
+    }
+
+    #[test]
+    fn figures_of_one_kind_are_compared() {
+        let contradict = |a: &str, b: &str| Figures::of(a).contradicts(&Figures::of(b));
+        assert!(contradict("The rent is $4,500.", "From May the rent is 5,200 dollars."));
+        assert!(contradict("thirty (30) days' notice", "a notice of 60 days"));
+        assert!(contradict("It ends on May 1, 2025.", "It ends on 31 December 2026."));
+        assert!(!contradict("The rent is $4,500.00.", "The rent of $4,500 is due in 5 days."));
+        assert!(!contradict("Section 4 says so.", "Section 5 says so."));
+        assert!(!contradict("ten days", "The fee is $10."));
     }
 
     #[test]

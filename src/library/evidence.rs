@@ -11,7 +11,7 @@ use premise_ingest::Word;
 use serde::{Deserialize, Serialize};
 
 use super::{Library, Passage};
-use crate::{error::Result, sparse, store::DocumentId, text};
+use crate::{error::Result, prompt::Form, sparse, store::DocumentId, text};
 
 /// A sentence or row that bears on the question, as it stands on its page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -203,7 +203,7 @@ fn weighed(
         words: best.1,
         words_anywhere: share(&|term| anywhere.contains(term)),
         passage: passages.iter().filter_map(|passage| passage.similarity).fold(0.0, f32::max),
-        yes_no: crate::prompt::wants_yes_or_no(asked),
+        yes_no: Form::of(asked) == Form::YesNo,
         model_holds: None,
         model_yes: None,
     };
@@ -362,24 +362,25 @@ pub(super) mod tests {
 
     /// A page as the only evidence, with no scores.
     pub(in crate::library) fn page(text: &str) -> Evidence {
-        let stretch = Stretch {
-            n: 3,
-            document: DocumentId(uuid::Uuid::nil()),
+        let evidence = pages(&[text]);
+        Evidence { scores: vec![None; evidence.lines.len()], ..evidence }
+    }
+
+    /// Pages of as many documents, each line as near to the question as any.
+    pub(in crate::library) fn pages(texts: &[&str]) -> Evidence {
+        let stretch = |(at, text): (usize, &&str)| Stretch {
+            n: 3 + at,
+            document: DocumentId(uuid::Uuid::from_u128(at as u128)),
             file: "lease.pdf".to_owned(),
             page: 7,
-            text: text.to_owned(),
+            text: (*text).to_owned(),
             words: Vec::new(),
             span: 0..text.len(),
         };
-        let lines: Vec<Line> = lines_of(0, &stretch).collect();
+        let stretches: Vec<Stretch> = texts.iter().enumerate().map(stretch).collect();
+        let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
         let rarity = Rarity::of(&lines);
-        Evidence {
-            scores: vec![None; lines.len()],
-            stretches: vec![stretch],
-            lines,
-            rarity,
-            signals: Signals::default(),
-        }
+        Evidence { scores: vec![Some(0.5); lines.len()], stretches, lines, rarity, signals: Signals::default() }
     }
 
     #[test]

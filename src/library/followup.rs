@@ -70,7 +70,7 @@ pub(super) fn understand<E>(
     let asked = if asks_nothing {
         match asked_before()? {
             Some(before) if named.is_some() => before,
-            Some(before) => format!("{before} {own}"),
+            Some(before) => format!("{} {own}", beginning(&before)),
             None => own,
         }
     } else {
@@ -86,6 +86,19 @@ pub(super) fn understand<E>(
     before.is_sure &= leans || asks_nothing;
     before.question.clone_from(&asked);
     Ok(Understood { question: asked, named: Some(before), carried: true })
+}
+
+/// A question that went on from another one, as one that begins.
+fn beginning(question: &str) -> String {
+    let question = question.trim_start();
+    let rest = match question.get(..4) {
+        Some(start) if ["and ", "but "].iter().any(|word| start.eq_ignore_ascii_case(word)) => {
+            question[4..].trim_start()
+        }
+        _ => question,
+    };
+    let mut chars = rest.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn last_turns(conversation: &[Turn]) -> &[Turn] {
@@ -222,6 +235,7 @@ mod tests {
         check(&before, "And the landlord?", 1, true, "What is the notice period of the lease? And the landlord?");
         check(&before, "What about the Bolt lease?", 2, true, "What is the notice period of the lease?");
         check(&before, "And who must repair the roof there?", 1, true, "And who must repair the roof there?");
+        check(&[before[0], "And who signed it?"], "And when?", 1, true, "Who signed it? And when?");
         check(&before, "And in the Bolt lease?", 2, true, "What is the notice period of the lease?");
         check(
             &[before[0], "And in the Bolt lease?"],

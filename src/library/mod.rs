@@ -6,7 +6,9 @@ mod ask;
 mod carried;
 mod cite;
 mod claims;
+mod differing;
 mod documents;
+mod each;
 mod evidence;
 mod followup;
 mod ingest;
@@ -40,7 +42,9 @@ use tokio::runtime::Handle;
 pub(crate) use self::documents::stopped;
 pub use self::{
     ask::{Answer, AskEvent, AskRequest, Judged, Timings},
+    differing::Version,
     documents::{Added, PageText},
+    each::{EachEvent, Row},
     evidence::{Quote, Signals},
     followup::Turn,
     ingest::{OnProgress, Progress},
@@ -196,6 +200,11 @@ impl Library {
     /// The embedder that questions are embedded with.
     pub(crate) fn embedder_for_questions(&self) -> &Worker<Box<dyn Embedder>> {
         &self.questions
+    }
+
+    /// Makes one that passages are embedded with.
+    pub(crate) fn embedder_for_passages(&self) -> Result<Box<dyn Embedder>> {
+        Ok((self.make_embedder)(1)?)
     }
 
     /// Writes points that were not read from files: for benchmarks, which put their documents into the ledger too.

@@ -28,6 +28,13 @@ impl Library {
             }
             (chosen, matching) => chosen.or(matching),
         };
+        let documents = match (documents, &request.within) {
+            (Some(mut documents), Some(within)) => {
+                documents.retain(|id| within.contains(id));
+                Some(documents)
+            }
+            (documents, within) => documents.or_else(|| within.clone()),
+        };
         Ok(Some((scope, Filter { documents })))
     }
 

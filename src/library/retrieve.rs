@@ -112,10 +112,14 @@ pub struct Trace {
     pub named: Vec<DocumentId>,
     /// Chunks in the order that each step put them in.
     pub stages: Vec<(Stage, Vec<Uuid>)>,
-    /// How long the question's way to vectors took, in milliseconds.
+    /// How long it took to see what the question names, in milliseconds.
+    pub name_ms: f64,
+    /// How long the question's way to vectors took.
     pub embed_ms: f64,
     /// How long the searches of the index took.
     pub search_ms: f64,
+    /// How long it took to put passages together.
+    pub assemble_ms: f64,
     /// How long the reranker took, waiting for it included.
     pub rerank_time: Duration,
 }
@@ -147,6 +151,11 @@ pub(super) struct Retrieved {
 }
 
 impl Retrieved {
+    /// The question as it is put to the model, which sees no conversation: a follow-up as it was understood.
+    pub(super) fn to_answer(&self, question: &str) -> String {
+        if self.understood.is_some() { self.asked.clone() } else { question.trim().to_owned() }
+    }
+
     fn nothing(question: &str) -> Self {
         Self {
             passages: Vec::new(),
@@ -195,6 +204,7 @@ impl Library {
         let question = checked_question(&request.question)?;
         let k = request.k.unwrap_or(self.answer.passages).clamp(1, MOST_PASSAGES);
         let offset = request.offset.unwrap_or(0).min(MOST_OFFSET);
+        let started = Instant::now();
         let (narrowed, to_name) = (request.clone(), question.to_owned());
         let looked_up = self.blocking(move |library| {
             let Some((scope, filter)) = library.scope(&narrowed)? else { return Ok(None) };
@@ -213,22 +223,34 @@ impl Library {
         let Understood { question: asked, named, carried } = understood;
         // What is searched for over everything: the question as it stands, or with what it leaves out.
         let whole = if carried { &asked } else { question };
-        let mut trace = Trace::default();
+        let mut trace = Trace { name_ms: millis(started), ..Trace::default() };
         let wanted = offset + k;
+        let over_all =
+            || Search { question: whole.to_owned(), filter: filter.clone(), named: false, explain: request.explain };
+        let is_sure = named.as_ref().is_some_and(|named| named.is_sure);
         let mut leading = Vec::new();
         let mut others = Vec::new();
         if let Some(Named { documents, .. }) = &named {
             trace.named.clone_from(documents);
             let within = Filter::documents(documents.iter().copied());
             let search = Search { question: asked.clone(), filter: within, named: true, explain: request.explain };
-            leading = self.candidates(&scope, search, steps, wanted, &mut trace).await?;
+            if is_sure {
+                leading = self.candidates(&scope, search, steps, wanted, &mut trace).await?;
+            } else {
+                // Both are needed: one is embedded while the other searches.
+                let mut second = Trace::default();
+                let both = tokio::join!(
+                    self.candidates(&scope, search, steps, wanted, &mut trace),
+                    self.candidates(&scope, over_all(), steps, wanted, &mut second)
+                );
+                (leading, others) = (both.0?, both.1?);
+                trace.append(second);
+            }
         }
-        let is_sure = named.as_ref().is_some_and(|named| named.is_sure);
-        if !is_sure || leading.len() < wanted {
-            let search = Search { question: whole.to_owned(), filter, named: false, explain: request.explain };
-            others = self.candidates(&scope, search, steps, wanted, &mut trace).await?;
-            others.retain(|candidate| !trace.named.contains(&candidate.hit.document));
+        if named.is_none() || (is_sure && leading.len() < wanted) {
+            others = self.candidates(&scope, over_all(), steps, wanted, &mut trace).await?;
         }
+        others.retain(|candidate| !trace.named.contains(&candidate.hit.document));
         let candidates = if is_sure {
             leading.extend(others);
             leading
@@ -237,8 +259,10 @@ impl Library {
         };
         trace.note(Stage::Rerank, candidates.iter().map(|candidate| candidate.hit.id));
         let window = Window { offset, k, explain: request.explain };
+        let started = Instant::now();
         let Assembled { passages, more } =
             self.blocking(move |library| library.to_passages(candidates, steps, window)).await?;
+        trace.assemble_ms = millis(started);
         let understood = carried.then(|| about.map_or_else(|| asked.clone(), |files| format!("{asked} ({files})")));
         let next_offset = (more && wanted <= MOST_OFFSET).then_some(wanted);
         Ok(Retrieved { passages, next_offset, asked, understood, named: named.is_some(), trace })
@@ -337,7 +361,7 @@ impl Library {
         } else {
             None
         };
-        trace.embed_ms += started.elapsed().as_secs_f64() * 1000.0;
+        trace.embed_ms += millis(started);
         let started = Instant::now();
         let candidates = CANDIDATES.max(wanted);
         let query = HybridQuery {
@@ -349,7 +373,7 @@ impl Library {
             limit: 2 * candidates,
         };
         let hits = self.store().hybrid(scope, query).await?;
-        trace.search_ms += started.elapsed().as_secs_f64() * 1000.0;
+        trace.search_ms += millis(started);
         trace.note(Stage::Meaning, in_order(&hits, |hit| hit.dense_rank));
         trace.note(Stage::Words, in_order(&hits, |hit| hit.sparse_rank));
         Ok(rank::blended(hits))
@@ -357,6 +381,16 @@ impl Library {
 }
 
 impl Trace {
+    /// Adds a second search of the same question, which ran beside the first.
+    fn append(&mut self, other: Self) {
+        for (stage, ids) in other.stages {
+            self.note(stage, ids);
+        }
+        self.embed_ms = self.embed_ms.max(other.embed_ms);
+        self.search_ms = self.search_ms.max(other.search_ms);
+        self.rerank_time += other.rerank_time;
+    }
+
     /// Adds the chunks of one search to what a step gave; a second search of the same question comes after the first.
     fn note(&mut self, stage: Stage, ids: impl IntoIterator<Item = Uuid>) {
         match self.stages.iter_mut().find(|(noted, _)| *noted == stage) {
@@ -370,6 +404,10 @@ impl Trace {
             None => self.stages.push((stage, ids.into_iter().collect())),
         }
     }
+}
+
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
 }
 
 fn in_order(hits: &[Hit], rank: impl Fn(&Hit) -> Option<u32>) -> Vec<Uuid> {

@@ -51,6 +51,9 @@ pub struct SearchRequest {
     /// Tell for each passage why it came.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explain: bool,
+    /// Only these documents, of those that the request leaves: for the program's own use.
+    #[serde(skip)]
+    pub within: Option<Vec<DocumentId>>,
 }
 
 /// A stretch of a document that bears on the question.

@@ -180,7 +180,7 @@ impl Entry {
     }
 
     /// Graphs to write after the fetch.
-    pub(super) fn built_graphs(&self) -> impl Iterator<Item = &Graph> {
+    pub(crate) fn built_graphs(&self) -> impl Iterator<Item = &Graph> {
         self.graphs.iter().filter(|graph| self.files.iter().all(|file| file.name != graph.file.name))
     }
 }

@@ -114,8 +114,9 @@ async function search(question) {
 const passageFiles = async () => [...new Set(await page.locator('#passages-list .passage-where b').allTextContents())].sort();
 
 /** An answer written here: a model's is never the same for sure. */
-function answerWith(answer, { passages = [], citations = [], refused = false } = {}) {
-  const events = [['passages', { passages, took_ms: 3 }], ['done', { answer, refused, passages, citations, timings: {}, model: 'test' }]];
+function answerWith(answer, { passages = [], citations = [], refused = false, grade = refused ? 'not_in_files' : 'answered', evidence = [], ...rest } = {}) {
+  const events = [['passages', { passages, took_ms: 3 }], ['evidence', { quotes: evidence }],
+    ['done', { answer, grade, refused, passages, citations, evidence, timings: {}, model: 'test', ...rest }]];
   return page.route('**/api/v1/ask', (route) => route.fulfill({
     contentType: 'text/event-stream', body: events.map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join(''),
   }));
@@ -161,9 +162,9 @@ test('a file is added, asked about, cited on its page and deleted', async (t) =>
 
   const marks = page.locator('#answer .cite');
   t.diagnostic(`the answer has ${await marks.count()} citation marks`);
-  assert.equal(await marks.count() > 0, await page.locator('.source').count() > 0, 'marks and sources come together');
+  assert.equal(await marks.count() > 0, await page.locator('#sources .source').count() > 0, 'marks and sources come together');
   if (await marks.count()) {
-    const quote = await page.locator('.source-quote').first().textContent();
+    const quote = await page.locator('#sources .source-quote').first().textContent();
     await marks.first().click();
     await page.locator('#reader mark').first().waitFor();
     assert.equal(await checkMarked(), squeeze(quote), 'the quote itself is marked');
@@ -220,7 +221,7 @@ test('two marks of one passage are two sources, and a copied answer names both',
   await ask('What is in it?');
   await answered();
   assert.deepEqual(await page.locator('#answer .cite').allTextContents(), ['1', '2', '1']);
-  assert.equal(await page.locator('.source').count(), 2);
+  assert.equal(await page.locator('#sources .source').count(), 2);
   await page.getByRole('button', { name: 'Copy with sources' }).click();
   await page.getByText('Copied').waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), [
@@ -548,7 +549,7 @@ test('earlier answers stay with their sources, and only the last six are sent, c
   const first = page.locator('#older-list > li').first();
   await first.getByText('Question 0?').click();
   await first.getByRole('button', { name: 'Source 1: a.pdf, page 3' }).waitFor();
-  assert.equal(await first.locator('.source-quote').innerText(), 'One.');
+  assert.equal(await first.locator('#sources .source-quote').innerText(), 'One.');
 });
 
 test('narrowing, reasons and a conversation fit a phone', async () => {
@@ -573,4 +574,42 @@ test('narrowing, reasons and a conversation fit a phone', async () => {
   assert.ok(await page.locator('#files .panel-body').evaluate((body) => body.scrollWidth <= body.clientWidth), 'with labels in the list of files');
   await page.keyboard.press('Escape');
   await takeOut(...ids);
+});
+
+const quoteOf = (document, file, quote, rest = {}) => ({ n: 1, document, file, page: 1, start: 0, end: quote.length, quote, boxes: [], score: 1, ...rest });
+
+test('what is not in the files is said, with the closest quotes', async () => {
+  await answerWith('Your files do not say.', { refused: true, evidence: [quoteOf('1', 'lease.txt', 'The rent is due monthly.')] });
+  await ask('Who painted the hall?');
+  await answered();
+  await page.getByRole('heading', { name: 'Closest in your files' }).waitFor();
+  assert.equal(await page.locator('#evidence .source-quote').innerText(), 'The rent is due monthly.');
+  assert.equal(await page.locator('#sources').isVisible(), false);
+});
+
+test('an answer in part says so, and files that differ stand beside each other, newest first', async () => {
+  const old = quoteOf('1', 'lease.txt', 'The rent is $4,500.', { dated: '2020-01-01' });
+  const amended = quoteOf('2', 'amendment.txt', 'The rent is $5,200.', { dated: '2024-05-01' });
+  await answerWith('The rent is $5,200. [1]', { grade: 'partly', left_out: 2, citations: [amended], evidence: [amended], differing: [amended, old] });
+  await ask('What is the rent?');
+  await answered();
+  assert.match(await page.locator('#grade').innerText(), /2 sentences of the draft had no support/);
+  assert.equal(await page.locator('#evidence').isVisible(), false, 'the sources have taken the place of the quotes');
+  assert.deepEqual(await page.locator('#differing-list .source-where').allInnerTexts(),
+    ['amendment.txt page 1, dated 1 May 2024', 'lease.txt page 1, dated 1 January 2020']);
+});
+
+test('each file is asked by itself, a row a file', async () => {
+  const ids = [await put('alder-lease.txt', 'The Alder lease may be ended with sixty days of notice.\n'), await put('birch-note.txt', 'Birch trees lose their leaves in autumn.\n')];
+  try {
+    await ask('How many days of notice does the lease need?');
+    await answered();
+    await page.getByRole('button', { name: 'Ask each file by itself' }).click();
+    await page.locator('#answer', { hasText: /\d of \d+ files? say something about it/ }).waitFor({ timeout: ANSWER_MS });
+    const files = await page.locator('#rows-list th').allInnerTexts();
+    assert.ok(files.some((file) => file.includes('alder-lease.txt')) && files.some((file) => file.includes('birch-note.txt')), files.join());
+    assert.ok(await sidewaysScroll() <= 0);
+  } finally {
+    await takeOut(...ids);
+  }
 });

@@ -4,7 +4,7 @@ use std::{fs, sync::Arc};
 
 use premise::{
     error::Error,
-    library::{Answer, AskEvent, Library, SearchRequest},
+    library::{Answer, AskEvent, EachEvent, Library, SearchRequest},
 };
 use tokio::sync::mpsc::Receiver;
 
@@ -120,6 +120,54 @@ fn two_who_ask_at_once_are_both_answered() {
         assert_eq!((kinds[0], kinds[1], kinds[last]), ("passages", "evidence", "done"));
         assert!(last > 2 && kinds[2..last].iter().all(|kind| *kind == "piece"), "{kinds:?}");
     }
+}
+
+#[test]
+fn each_document_is_asked_by_itself_and_only_those_that_were_chosen() {
+    let world = World::new();
+    let library = three_files(&world);
+    let ask_each = |documents: Option<Vec<String>>| {
+        let question = "How high is the rent a month?".to_owned();
+        let request = SearchRequest { question, documents, ..SearchRequest::default() };
+        let mut events = world.block_on(library.ask_each(request)).expect("the question can be asked");
+        let mut rows = Vec::new();
+        let mut planned = None;
+        loop {
+            match world.block_on(events.recv()).expect("it ends with its end") {
+                EachEvent::Planned(documents) => planned = Some(documents),
+                EachEvent::Row(row) => rows.push(*row),
+                EachEvent::Done { .. } => break,
+                EachEvent::Failed(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(planned, Some(rows.len()));
+        for quote in rows.iter().flat_map(|row| row.citations.iter().map(|quote| (row.document, quote))) {
+            assert_eq!(quote.0, quote.1.document, "a row quotes its own document");
+            let page = library.page(quote.0, quote.1.page).expect("the page is there");
+            assert!(page.text.contains(&quote.1.quote), "{quote:?}");
+        }
+        rows.into_iter().map(|row| row.file).collect::<Vec<_>>()
+    };
+    assert_eq!(ask_each(None), ["garden.txt", "lease.pdf", "vaccines.md"]);
+    assert_eq!(ask_each(Some(vec!["lease.pdf".to_owned()])), ["lease.pdf"]);
+}
+
+#[test]
+fn an_amendment_is_shown_beside_what_it_amends() {
+    let world = World::new();
+    world.write(
+        "oak lease 2020.txt",
+        "Lease of Oak House, dated 1 May 2020.\n\nThe rent of Oak House is $4,500 a month.\n",
+    );
+    let newer = "Amendment to the lease of Oak House, dated 1 May 2024.\n\nThe rent of Oak House is $5,200 a month.\n";
+    world.write("oak amendment 2024.txt", newer);
+    let library = world.library();
+    world.sync(&library);
+    let answer = answer(&world, &library, "What is the rent of Oak House a month?");
+    assert!(!answer.refused, "{answer:?}");
+    let quotes: Vec<_> = answer.differing.iter().map(|version| version.quote.quote.as_str()).collect();
+    assert_eq!(quotes, ["The rent of Oak House is $5,200 a month.", "The rent of Oak House is $4,500 a month."]);
+    assert!(answer.differing[0].dated > answer.differing[1].dated, "{:?}", answer.differing);
 }
 
 /// One place in the queue, and a prompt to which the model writes hundreds of words.

@@ -1,6 +1,6 @@
 // The answer: its text with a mark for each source, the list of sources, and both as plain text.
 
-import { h } from './kit.js';
+import { day, h } from './kit.js';
 import { openPage } from './reader.js';
 
 /**
@@ -66,19 +66,53 @@ function openCitation(citation, passages) {
 }
 
 /** The sources of an answer, each a way to its page. */
-export function sourcesOf({ done: { citations }, passages }) {
-  return citations.map((citation) => h('li', {},
+export const sourcesOf = ({ done: { citations }, passages }) => citations.map((citation) => source(citation, passages, String(citation.n)));
+
+/** The quotes that bear on a question, as they are known before an answer is written. */
+export const evidenceOf = ({ evidence, passages }) => evidence.map((quote) => source({ ...quote, passage: quote.n }, passages, '›'));
+
+/** What each of several documents says that do not say the same, newest first. */
+export const differingOf = (versions, passages) => versions.map((version) => source({ ...version, passage: version.n }, passages, '≠', version.dated ? `dated ${day(version.dated)}` : 'without a date'));
+
+function source(citation, passages, sign, when) {
+  return h('li', {},
     h('button', { type: 'button', class: 'source', 'aria-haspopup': 'dialog', onclick: () => openCitation(citation, passages) },
-      h('span', { class: 'source-n', 'aria-hidden': 'true' }, String(citation.n)),
-      h('span', { class: 'source-where' }, h('b', {}, citation.file), ` page ${citation.page}`),
-      h('q', { class: 'source-quote' }, citation.quote.replace(/\s+/g, ' ').trim()))));
+      h('span', { class: 'source-n', 'aria-hidden': 'true' }, sign),
+      h('span', { class: 'source-where' }, h('b', {}, citation.file), ` page ${citation.page}${when ? `, ${when}` : ''}`),
+      h('q', { class: 'source-quote' }, citation.quote.replace(/\s+/g, ' ').trim())));
+}
+
+/** What one of several files says, as a row of a table. */
+export function rowOf({ document: id, file, dated, grade, answer, citations }) {
+  const says = grade !== 'not_in_files';
+  const { text, citations: sources } = numbered(answer, says ? citations : []);
+  const open = () => openPage({ document: id, file, page: citations[0].page, quote: citations[0].quote });
+  return h('tr', { class: says ? '' : 'says-nothing' },
+    h('th', { scope: 'row' }, file, dated ? h('span', { class: 'quiet' }, `dated ${day(dated)}`) : null),
+    h('td', {}, h('div', { class: 'answer' }, blocks(text, new Map(sources.map((citation) => [citation.n, citation])), [])),
+      sources.length ? h('ol', { class: 'sources', 'aria-label': `Sources in ${file}` }, sourcesOf({ done: { citations: sources }, passages: [] }))
+        : citations.length ? h('button', { type: 'button', class: 'link', 'aria-haspopup': 'dialog', onclick: open }, `Closest: page ${citations[0].page}`) : null));
+}
+
+/** What a grade says to the person who asks; `leftOut` sentences of the model had nothing behind them. */
+export function gradeOf(grade, leftOut) {
+  if (grade === 'answered') return '';
+  if (grade === 'not_in_files') return 'Not in your files';
+  const why = leftOut ? `${leftOut === 1 ? 'one sentence' : `${leftOut} sentences`} of the draft had no support in your files and ${leftOut === 1 ? 'was' : 'were'} not taken over` : 'your files may say more, or less, than this';
+  return `Answered in part: ${why}.`;
 }
 
 /** The text of an answer without its marks. */
 export const bare = (text) => text.replace(/\s*\ue000\d+\ue001/g, '').trim();
 
 /** The answer with its sources as plain text, for a letter or a file note. */
-export function plain({ question, understood, done: { text, citations } }) {
+export function plain({ question, understood, rows, done: { text, citations } }) {
+  if (rows.length) return [question, '', ...rows.map(plainRow)].join('\n');
   const sources = citations.map(({ n, file, page, quote }) => `[${n}] ${file}, page ${page}: “${quote.replace(/\s+/g, ' ').trim()}”`);
   return [question, ...(understood ? [`Understood as: ${understood}`] : []), '', text.trim().replace(/\ue000(\d+)\ue001/g, '[$1]'), ...(sources.length ? ['', 'Sources', ...sources] : [])].join('\n');
+}
+
+function plainRow({ file, grade, answer, citations }) {
+  const says = numbered(answer, grade === 'not_in_files' ? [] : citations);
+  return [`${file}: ${says.text.replace(/\ue000(\d+)\ue001/g, '[$1]')}`, ...says.citations.map(({ n, page, quote }) => `  [${n}] page ${page}: “${quote.replace(/\s+/g, ' ').trim()}”`)].join('\n');
 }

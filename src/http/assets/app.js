@@ -2,7 +2,7 @@
 // Nothing of a question is kept: not in the address, not in storage, only on the screen and in this tab's memory.
 
 import { $, Problem, count, events, get, h, lost, notice, post, seconds } from './kit.js';
-import { bare, blocks, numbered, plain, sourcesOf } from './answer.js';
+import { bare, blocks, differingOf, evidenceOf, gradeOf, numbered, plain, rowOf, sourcesOf } from './answer.js';
 import { initFiles, openFiles, showCollections, showReport } from './files.js';
 import { inWords, initNarrow, narrowTo, narrowing, showPlaces, widen } from './narrow.js';
 import { bestOf, passagesOf } from './passages.js';
@@ -16,21 +16,24 @@ let countdown = 0;
 // ---- asking
 
 /** Asks, with the conversation so far; `instead` of the question that is shown, which then leaves no trace. */
-async function ask(question, { instead = false } = {}) {
+async function ask(question, { instead = false, each = false } = {}) {
   stop();
   if (shown && !instead) putAway(shown);
   const mine = {
-    question, text: '', passages: [], more: [], narrowed: narrowing(), conversation: conversation(), started: performance.now(), leave: new AbortController(),
+    question, each, text: '', passages: [], evidence: [], more: [], rows: [], narrowed: narrowing(), conversation: conversation(), started: performance.now(), leave: new AbortController(),
   };
   asking = mine;
   begin(mine);
   try {
-    for await (const { event, data } of events(await post('/api/v1/ask', { ...requestOf(mine), stream: true }, mine.leave.signal))) {
-      if (event === 'queued') say(data.place > 0 ? `In line, ${count(data.place, 'question')} before yours` : 'Yours is next');
+    for await (const { event, data } of events(await post('/api/v1/ask', { ...requestOf(mine), stream: true, ...(each ? { each } : {}) }, mine.leave.signal))) {
+      if (event === 'planned') planned(mine, data.documents);
+      else if (event === 'row') addRow(mine, data);
+      else if (event === 'queued') say(data.place > 0 ? `In line, ${count(data.place, 'question')} before yours` : 'Yours is next');
       else if (event === 'passages') found(mine, data);
+      else if (event === 'evidence') showEvidence(mine, data.quotes);
       else if (event === 'piece') piece(mine, data.text);
       else if (event === 'error') throw new Problem(data);
-      else if (event === 'done') { done(mine, data); break; }
+      else if (event === 'done') { (each ? allRows : done)(mine, data); break; }
     }
     if (!mine.done) throw lost();
   } catch (problem) {
@@ -38,6 +41,7 @@ async function ask(question, { instead = false } = {}) {
   }
   clearInterval(mine.ticking);
   if (asking === mine) {
+    $('each').hidden = each || !mine.done;
     asking = null;
     $('answer').removeAttribute('aria-busy');
     $('go').textContent = 'Ask';
@@ -63,9 +67,10 @@ function begin(mine) {
   shown = mine;
   $('asked').textContent = mine.question.length > 400 ? `${mine.question.slice(0, 400)}…` : mine.question;
   $('asked').classList.toggle('long', mine.question.length > 160);
-  for (const id of ['notice', 'understood', 'answer', 'spoken', 'sources-list', 'passages-list']) $(id).replaceChildren();
-  for (const id of ['answer-foot', 'sources', 'passages', 'passages-more']) $(id).hidden = true;
+  for (const id of ['notice', 'understood', 'answer', 'spoken', 'rows-list', 'differing-list', 'evidence-list', 'sources-list', 'passages-list']) $(id).replaceChildren();
+  for (const id of ['grade', 'draft', 'answer-foot', 'rows', 'differing', 'evidence', 'sources', 'passages', 'passages-more']) $(id).hidden = true;
   $('talk').hidden = false;
+  $('each').hidden = true;
   $('answer').setAttribute('aria-busy', 'true');
   mine.ticking = setInterval(() => tick(mine), 1000);
   mine.doing = 'Looking through your files';
@@ -102,11 +107,20 @@ function found(mine, { passages, understood, next_offset: next, took_ms: took })
   namePassages(mine, 'Passages');
 }
 
+/** The quotes come long before the model has written: on a slow machine they are the answer for the first seconds. */
+function showEvidence(mine, quotes) {
+  mine.evidence = quotes;
+  $('evidence').hidden = !quotes.length;
+  $('evidence-title').textContent = 'In your files';
+  $('evidence-list').replaceChildren(...evidenceOf(mine));
+}
+
 function piece(mine, text) {
   mine.first ??= performance.now() - mine.started;
   mine.text += text;
   if (mine.doing) say('');
   mine.doing = '';
+  $('draft').hidden = false;
   if (!mine.drawing) {
     mine.drawing = requestAnimationFrame(() => {
       mine.drawing = 0;
@@ -122,22 +136,32 @@ function piece(mine, text) {
   }
 }
 
-function done(mine, { answer, refused, citations, passages, model }) {
-  mine.done = numbered(answer, citations ?? []);
+function done(mine, { answer, grade, refused, left_out: leftOut, citations, differing = [], evidence, passages, model }) {
+  mine.done = numbered(answer, refused ? [] : citations ?? []);
   mine.refused = Boolean(refused);
+  mine.grade = gradeOf(grade, leftOut);
   // The passages came before the answer; drawn again, they would lose what was opened in them.
   if (!mine.passages.length && passages?.length) {
     mine.passages = passages;
     showPassages(mine);
   }
+  if (evidence?.length && !mine.evidence.length) showEvidence(mine, evidence);
   const byNumber = new Map(mine.done.citations.map((citation) => [citation.n, citation]));
   say('');
+  $('draft').hidden = true;
+  $('grade').textContent = mine.grade;
+  $('grade').hidden = !mine.grade || refused;
   $('result').classList.toggle('refused', Boolean(refused));
   $('answer').replaceChildren(...blocks(mine.done.text, byNumber, mine.passages));
   if (!refused && !byNumber.size) {
     $('answer').append(h('p', { class: 'unsure' }, 'No sentence of this answer could be tied to a passage. Read the passages below before you rely on it.'));
   }
   $('spoken').append(h('p', {}, `${mine.unspoken ?? ''} ${refused ? answer : `End of the answer, ${count(byNumber.size, 'source')}.`}`));
+  // The sources take the place of the quotes; of an answer that is not there the quotes are the closest.
+  $('evidence').hidden = !refused || !mine.evidence.length;
+  if (refused) $('evidence-title').textContent = 'Closest in your files';
+  $('differing').hidden = !differing.length;
+  $('differing-list').replaceChildren(...differingOf(differing, mine.passages));
   $('sources').hidden = !byNumber.size;
   $('sources-list').replaceChildren(...sourcesOf(mine));
   namePassages(mine, refused ? 'Closest passages' : 'Passages');
@@ -151,9 +175,38 @@ function done(mine, { answer, refused, citations, passages, model }) {
   $('answer-foot').hidden = nowhere;
 }
 
+// ---- each file by itself
+
+function planned(mine, documents) {
+  mine.planned = documents;
+  mine.doing = `Asking ${count(documents, 'file')}, one after the other`;
+  tick(mine);
+}
+
+function addRow(mine, row) {
+  mine.rows.push(row);
+  $('rows').hidden = false;
+  $('rows-list').append(rowOf(row));
+  mine.doing = `${mine.rows.length} of ${count(mine.planned, 'file')}`;
+  tick(mine);
+}
+
+function allRows(mine, { total_ms: took }) {
+  mine.done = { text: '', citations: [] };
+  mine.doing = '';
+  const saying = mine.rows.filter(({ grade }) => grade !== 'not_in_files').length;
+  say('');
+  const told = mine.rows.length ? `${saying} of ${count(mine.rows.length, 'file')} say something about it.` : 'There are no files to ask.';
+  $('answer').replaceChildren(h('p', {}, told));
+  $('spoken').append(h('p', {}, told));
+  $('times').textContent = `Complete after ${seconds(took)}`;
+  $('answer-foot').hidden = false;
+}
+
 function failed(mine, problem) {
   if (asking !== mine && problem.name === 'AbortError') return;
   mine.doing = '';
+  $('draft').hidden = true;
   if (problem.name === 'AbortError') return say(mine.text ? 'Stopped. What was written so far has not been checked against your files.' : 'Stopped.');
   say('');
   const known = problem instanceof Problem ? problem : lost();
@@ -262,7 +315,7 @@ function conversation() {
 /** Folds a question with its answer away above the next one. One that found nothing is let go. */
 function putAway(mine) {
   if (shown === mine) shown = null;
-  if (!mine.done && !mine.passages.length) return;
+  if (!mine.done && !mine.passages.length && !mine.rows.length) return;
   turns.push(mine);
   const { question, understood, done: answer, passages, more: further } = mine;
   const all = [...passages, ...further];
@@ -270,6 +323,7 @@ function putAway(mine) {
   $('earlier-list').append(h('li', {}, h('details', { class: 'turn' }, h('summary', {}, question),
     h('div', { class: 'turn-body' },
       understood ? h('p', { class: 'understood' }, `Understood as: ${understood}`) : null,
+      mine.rows.length ? h('div', { class: 'rows-box' }, h('table', { class: 'rows' }, h('tbody', {}, mine.rows.map(rowOf)))) : null,
       h('div', { class: 'answer' }, answer ? blocks(answer.text, new Map(citations.map((citation) => [citation.n, citation])), passages)
         : h('p', { class: 'quiet' }, 'The answer was stopped.')),
       citations.length ? h('ol', { class: 'sources', 'aria-label': 'Sources' }, sourcesOf(mine)) : null,
@@ -390,6 +444,7 @@ addEventListener('keydown', (event) => {
 });
 
 $('copy').addEventListener('click', copy);
+$('each').addEventListener('click', () => ask(shown.question, { instead: true, each: true }));
 $('passages-more').addEventListener('click', () => more(shown));
 $('afresh').addEventListener('click', startAfresh);
 document.querySelector('.private').textContent = `Nothing leaves ${/^(localhost|127\.|\[::1\])/.test(location.hostname) ? 'this machine' : 'these premises'}: your files, your questions and the answers stay here.`;

@@ -109,6 +109,9 @@ fn camel_parts(text: &str) -> String {
 pub(in crate::library) struct Identities {
     all: Vec<std::sync::Arc<Identity>>,
     with: HashMap<String, Vec<u32>>,
+    /// The documents of the sample, and where each word of their running text is among them.
+    sampled: Vec<u32>,
+    sampled_with: HashMap<String, Vec<u32>>,
     by_file: HashMap<Vec<String>, Vec<u32>>,
     longest_file: usize,
 }
@@ -131,8 +134,16 @@ impl Rarities<'_> {
 impl Identities {
     pub(in crate::library) fn new(all: Vec<std::sync::Arc<Identity>>) -> Self {
         let mut with: HashMap<String, Vec<u32>> = HashMap::new();
+        let mut sampled = Vec::new();
+        let mut sampled_with: HashMap<String, Vec<u32>> = HashMap::new();
         let mut by_file: HashMap<Vec<String>, Vec<u32>> = HashMap::new();
         for (at, identity) in (0..).zip(&all) {
+            if let Some(sample) = &identity.sample {
+                sampled.push(at);
+                for term in sample {
+                    sampled_with.entry(term.clone()).or_default().push(at);
+                }
+            }
             for term in &identity.terms {
                 with.entry(term.clone()).or_default().push(at);
             }
@@ -145,15 +156,23 @@ impl Identities {
             }
         }
         let longest_file = by_file.keys().map(Vec::len).max().unwrap_or(0);
-        Self { all, with, by_file, longest_file }
+        Self { all, with, sampled, sampled_with, by_file, longest_file }
     }
 
     pub(in crate::library) fn iter(&self) -> impl Iterator<Item = &std::sync::Arc<Identity>> {
         self.all.iter()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(super) fn at(&self, at: usize) -> &Identity {
         &self.all[at]
+    }
+
+    fn is_sampled(&self, at: u32) -> bool {
+        self.all[at as usize].sample.is_some()
     }
 
     pub(super) fn with(&self, term: &str) -> &[u32] {
@@ -192,24 +211,21 @@ impl Identities {
         let in_scope: Vec<bool> = self.all.iter().map(|identity| scope.contains(identity.collection)).collect();
         let documents = in_scope.iter().filter(|in_scope| **in_scope).count() as f32;
         let nats = |count: f32| ((documents + 1.0) / (count + 0.5)).ln().max(0.0);
-        let samples: Vec<_> = self
-            .all
-            .iter()
-            .zip(&in_scope)
-            .filter(|(_, in_scope)| **in_scope)
-            .filter_map(|(identity, _)| identity.sample.as_ref().map(|sample| (identity, sample)))
-            .collect();
+        let counted = |at: &&u32| in_scope[**at as usize];
+        let samples = self.sampled.iter().filter(counted).count();
         let surprise = words
             .terms()
             .filter_map(|term| {
-                let named = self.with(term).iter().filter(|at| in_scope[**at as usize]).count();
+                let with = self.with(term);
+                let named = with.iter().filter(counted).count();
                 if named == 0 {
                     return None;
                 }
-                let others = samples.iter().filter(|(identity, _)| !identity.has(term));
-                let (all, used) = others
-                    .fold((0, 0), |(all, used), (_, sample)| (all + 1, used + usize::from(sample.contains(term))));
-                let used = if all == 0 { 0.0 } else { used as f32 / all as f32 * documents };
+                let is_named = |at: &&u32| with.binary_search(at).is_ok();
+                let others = samples - with.iter().filter(counted).filter(|at| self.is_sampled(**at)).count();
+                let using = self.sampled_with.get(term).into_iter().flatten();
+                let using = using.filter(counted).filter(|at| !is_named(at)).count();
+                let used = if others == 0 { 0.0 } else { using as f32 / others as f32 * documents };
                 Some((term, nats(named as f32 + used)))
             })
             .collect();

@@ -7,7 +7,7 @@
 mod index;
 mod question;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 pub(super) use self::index::{Identities, Identity};
 use self::question::{Kind, Words};
@@ -53,21 +53,22 @@ pub(super) fn named(
     }
 
     let rarity = identities.rarities(&words, scope);
-    let mut evidence: HashMap<usize, f32> = HashMap::new();
+    let mut evidence = vec![0.0_f32; identities.len()];
     for (term, surprise) in &rarity.surprise {
         for &at in identities.with(term) {
             if rarity.counted(at) {
-                *evidence.entry(at as usize).or_default() += surprise;
+                evidence[at as usize] += surprise;
             }
         }
     }
-    let mut ranked: Vec<(usize, f32)> = evidence.into_iter().collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let best = ranked.first()?.1;
+    let best = evidence.iter().copied().max_by(f32::total_cmp).filter(|best| *best > 0.0)?;
     if best < NAMING_NATS.min(NAMING_SHARE * rarity.most) {
         return None;
     }
-    ranked.retain(|(at, evidence)| *evidence >= AS_LIKELY * best && allowed(*at));
+    let likely =
+        evidence.into_iter().enumerate().filter(|(at, evidence)| *evidence >= AS_LIKELY * best && allowed(*at));
+    let mut ranked: Vec<(usize, f32)> = likely.collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let is_sure = best >= SURE_SHARE * rarity.most;
     let speaks = |terms: &HashSet<String>| {
         let evidence: f32 = rarity.surprise.iter().filter(|(term, _)| terms.contains(**term)).map(|(_, s)| s).sum();
