@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use premise_ingest::Caution;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
@@ -17,7 +18,7 @@ use crate::{
     db::Failure,
     error::{Error, Kind, Result},
     http::{SyncEvent, SyncRequest, TOKEN},
-    library::{Added, Answer, Found, Progress, SearchRequest, Status, SyncReport},
+    library::{Added, Answer, Cautioned, Found, Progress, SearchRequest, Status, SyncReport},
 };
 
 pub(super) struct Client {
@@ -107,6 +108,11 @@ impl Client {
                     added.added.push(name);
                 }
                 Err(error) => added.failed.push(Failure {
+                    let cautions: Vec<Caution> =
+                        serde_json::from_value(document["cautions"].clone()).unwrap_or_default();
+                    if !cautions.is_empty() {
+                        added.cautioned.push(Cautioned { file: name.clone(), cautions });
+                    }
                     file: path.display().to_string(),
                     reason: error.message,
                     hint: error.hint,

@@ -36,6 +36,8 @@ pub(super) struct Listed {
     pub pages: u32,
     pub problems: Vec<String>,
     #[serde(default)]
+    pub cautions: Vec<premise_ingest::Caution>,
+    #[serde(default)]
     pub labels: Vec<String>,
 }
 
@@ -169,6 +171,7 @@ impl Desk {
                                 title: row.title,
                                 pages: row.pages,
                                 problems: row.problems,
+                                cautions: row.cautions,
                                 labels: row.labels,
                             })
                             .collect())

@@ -6,7 +6,7 @@ use super::desk::Listed;
 use crate::{
     db::Failure,
     error::Error,
-    library::{Added, Answer, EmbedderChoice, Found, Grade, Passage, Status, SyncReport, Why},
+    library::{Added, Answer, Cautioned, EmbedderChoice, Found, Grade, Passage, Status, SyncReport, Why},
 };
 
 pub(super) fn error(error: &Error, json: bool) {
@@ -34,6 +34,7 @@ pub(super) fn added(added: &Added, json: bool) {
     if added.interrupted {
         println!("Stopped before the end: the same command goes on where it stopped.");
     }
+    cautioned(&added.cautioned);
 }
 
 pub(super) fn sync_report(report: &SyncReport, json: bool) {
@@ -66,6 +67,7 @@ pub(super) fn sync_report(report: &SyncReport, json: bool) {
     if !report.unsupported.is_empty() {
         println!("Not of a kind that is read: {}", report.unsupported.join(", "));
     }
+    cautioned(&report.cautioned);
     if report.interrupted {
         println!("Stopped before the end: the same command goes on where it stopped.");
     }
@@ -86,6 +88,9 @@ pub(super) fn found(found: &Found, json: bool) {
         println!("{}", indented(&passage.text));
         for also in &passage.also {
             println!("    The same in {}, page {}", also.file, also.page);
+        }
+        for caution in &passage.cautions {
+            println!("    Take care: {}.", caution.message);
         }
         if let Some(why) = &passage.why {
             println!("    Why: {}", reasons(why));
@@ -146,7 +151,10 @@ pub(super) fn list(listed: &[Listed], json: bool) {
         return print_json(&serde_json::json!({ "documents": listed }));
     }
     for document in listed {
-        let note = if document.problems.is_empty() { "" } else { "  (parts could not be read)" };
+        let mut note = if document.problems.is_empty() { "" } else { "  (parts could not be read)" }.to_owned();
+        if !document.cautions.is_empty() {
+            note.push_str("  (to be taken with care: `premise status` says why)");
+        }
         let labels: String = document.labels.iter().map(|label| format!("  #{label}")).collect();
         let pages = count(document.pages as usize, "page");
         println!("{}  [{}]  {pages}{labels}{note}", document.file, document.collection);
@@ -230,6 +238,20 @@ pub(super) fn status(status: &Status, json: bool) {
 }
 
 fn failures(failed: &[Failure]) {
+    cautioned(&status.cautioned);
+}
+
+fn cautioned(cautioned: &[Cautioned]) {
+    if cautioned.is_empty() {
+        return;
+    }
+    println!("To be taken with care:");
+    for Cautioned { file, cautions } in cautioned {
+        println!("  {file}");
+        for caution in cautions {
+            println!("    {}.", caution.message);
+        }
+    }
     if failed.is_empty() {
         return;
     }

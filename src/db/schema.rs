@@ -83,6 +83,10 @@ const STEPS: &[&str] = &[
         label TEXT NOT NULL,
         PRIMARY KEY(collection, file, label)) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- A JSON list of what a person should know before relying on it: hidden text, orders to a language model.
+    ALTER TABLE documents ADD COLUMN cautions TEXT NOT NULL DEFAULT '[]';
+",
 ];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

@@ -43,7 +43,7 @@ pub use self::{
     documents::{Added, PageText},
     evidence::{Quote, Signals},
     followup::Turn,
-    ingest::{OnProgress, Progress},
+    ingest::{Cautioned, OnProgress, Progress},
     mend::Mended,
     model::Model,
     refuse::Grade,
