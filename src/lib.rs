@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod library;
 pub mod models;
 pub mod prompt;
+mod orders;
 pub mod reader;
 pub mod sparse;
 pub mod store;
