@@ -1,6 +1,7 @@
 //! The program as people meet it: real files, real models, the real store, the real server and the real binary.
 
 mod answers;
+mod canaries;
 mod crash;
 mod diskfull;
 mod files;
