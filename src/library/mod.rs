@@ -8,6 +8,8 @@ mod cite;
 mod claims;
 mod documents;
 mod evidence;
+mod export;
+mod feedback;
 mod followup;
 mod ingest;
 mod lexical;
@@ -20,6 +22,7 @@ mod overleaf;
 mod passages;
 mod pipeline;
 mod rank;
+mod recent;
 mod refuse;
 pub mod reindex;
 mod rerank;
@@ -42,6 +45,7 @@ pub use self::{
     ask::{Answer, AskEvent, AskRequest, Judged, Timings},
     documents::{Added, PageText},
     evidence::{Quote, Signals},
+    feedback::{Export, Judgement, Opinion},
     followup::Turn,
     ingest::{Cautioned, OnProgress, Progress},
     mend::Mended,
@@ -102,6 +106,8 @@ pub struct Parts {
     pub generator: Result<Worker<Model>>,
     /// Name of that model.
     pub generator_name: String,
+    /// SHA-256 of its file, when it was verified.
+    pub generator_sha256: Option<String>,
     /// Prompt templates.
     pub prompts: Prompts,
     /// How questions are answered.
@@ -130,6 +136,8 @@ pub struct Library {
     rerank_time: Duration,
     generator: Result<Worker<Model>>,
     generator_name: String,
+    generator_sha256: Option<String>,
+    recent: recent::Recent,
     prompts: Prompts,
     answer: config::Answer,
     reading: config::Reading,
@@ -168,6 +176,8 @@ impl Library {
             rerank_time: parts.rerank_time,
             generator: parts.generator,
             generator_name: parts.generator_name,
+            generator_sha256: parts.generator_sha256,
+            recent: recent::Recent::default(),
             prompts: parts.prompts,
             answer: parts.answer,
             reading: parts.reading,

@@ -4,6 +4,7 @@
 import { $, Problem, count, events, get, h, lost, notice, post, seconds } from './kit.js';
 import { bare, blocks, numbered, plain, sourcesOf } from './answer.js';
 import { initFiles, openFiles, showCollections, showReport } from './files.js';
+import { offerToKeep } from './keep.js';
 import { inWords, initNarrow, narrowTo, narrowing, showPlaces, widen } from './narrow.js';
 import { bestOf, passagesOf } from './passages.js';
 
@@ -122,7 +123,7 @@ function piece(mine, text) {
   }
 }
 
-function done(mine, { answer, refused, citations, passages, model }) {
+function done(mine, { id, answer, refused, citations, passages, model }) {
   mine.done = numbered(answer, citations ?? []);
   mine.refused = Boolean(refused);
   // The passages came before the answer; drawn again, they would lose what was opened in them.
@@ -148,6 +149,7 @@ function done(mine, { answer, refused, citations, passages, model }) {
   $('times').textContent = [
     mine.first === undefined ? '' : `First words after ${seconds(mine.first)}`, `${mine.first === undefined ? 'C' : 'c'}omplete after ${seconds(total)}`, model,
   ].filter(Boolean).join(' · ');
+  offerToKeep(id);
   $('answer-foot').hidden = nowhere;
 }
 
