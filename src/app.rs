@@ -133,6 +133,7 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
         rerank_time: Duration::from_millis(settings.retrieval.rerank_ms),
         generator: generator(&settings.models, settings.answer.queue),
         generator_name: settings.models.generator.clone(),
+        generator_sha256: model_file(&settings.models, None).ok().and_then(|(_, sha256)| sha256),
         prompts: Prompts::load(&prompts)
             .map_err(|error| Error::io(format_args!("read the prompts in {}", prompts.display()), &error))?,
         answer: settings.answer.clone(),

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod datadir;
@@ -15,6 +16,7 @@ pub mod http;
 pub mod jobs;
 pub mod library;
 pub mod models;
+mod orders;
 pub mod prompt;
 pub mod reader;
 pub mod sparse;

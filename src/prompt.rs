@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::{
     generate::{GenerateError, Generator, Message, Role},
     library::Passage,
-    text,
+    orders, text,
 };
 
 /// The prompt templates.
@@ -191,16 +191,17 @@ pub fn fit(
     let mut used = 0;
     for passage in passages {
         let head = heading(passage);
+        let text = orders::without(&passage.text);
         let head_tokens = model.count_tokens(&head) + 2;
-        let tokens = head_tokens + model.count_tokens(&passage.text);
+        let tokens = head_tokens + model.count_tokens(&text);
         if tokens <= left {
             left -= tokens;
-            push(&mut shown, &head, &passage.text);
+            push(&mut shown, &head, &text);
             used += 1;
             continue;
         }
         if left >= head_tokens + LEAST_TOKENS {
-            let part = beginning(&passage.text, left - head_tokens, model);
+            let part = beginning(&text, left - head_tokens, model);
             if !part.is_empty() {
                 push(&mut shown, &head, part);
                 used += 1;

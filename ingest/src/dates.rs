@@ -143,14 +143,8 @@ mod tests {
     #[test]
     fn a_document_bears_the_day_that_it_is_dated_with() {
         let check = |text: &str, name: &str, written: Option<&str>, expected: Option<&str>| {
-            let document = Document {
-                title: None,
-                author: None,
-                written: written.map(str::to_owned),
-                media_type: MediaType::Text,
-                pages: vec![plain_page(1, text.to_owned())],
-                problems: Vec::new(),
-            };
+            let pages = vec![plain_page(1, text.to_owned())];
+            let document = Document { written: written.map(str::to_owned), ..Document::of(MediaType::Text, pages) };
             assert_eq!(dated(&document, name).map(|day| day.to_string()).as_deref(), expected, "{text} {name}");
         };
         check("Filed May 1, 2020. LEASE dated as of April 30, 2018 between", "a.pdf", None, Some("2018-04-30"));

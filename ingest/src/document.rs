@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ocr, docx, html, mail, odt, outlook, pdf, picture, rtf, sheets, slides, table, text};
+use crate::{Caution, Ocr, caution, docx, html, mail, odt, outlook, pdf, picture, rtf, sheets, slides, table, text};
 
 /// Reads a file with nothing but limits: no passwords, and no text recognition for scans.
 pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
@@ -39,11 +39,16 @@ pub fn read_with(file_name: &str, bytes: &[u8], options: &ReadOptions) -> Result
         MediaType::Xlsx | MediaType::Xls | MediaType::Ods => sheets::read(bytes, media_type, limits)?,
         MediaType::Csv => table::read(bytes, limits)?,
         MediaType::Pptx => slides::read(bytes, limits)?,
-        MediaType::Mail => return mail::read(bytes, limits),
-        MediaType::OutlookMail => return outlook::read(bytes, limits),
+        MediaType::Mail => return mail::read(bytes, limits).map(looked_at),
+        MediaType::OutlookMail => return outlook::read(bytes, limits).map(looked_at),
         MediaType::Picture => picture::read(bytes)?,
     };
-    Ok(Reading { document, attachments: Vec::new() })
+    Ok(looked_at(Reading { document, attachments: Vec::new() }))
+}
+
+fn looked_at(mut reading: Reading) -> Reading {
+    caution::look(&mut reading.document);
+    reading
 }
 
 /// What a file holds: its own text, and files of their own.
@@ -90,12 +95,14 @@ pub struct Document {
     pub pages: Vec<Page>,
     /// What could not be read, in page order.
     pub problems: Vec<Problem>,
+    /// What a reader does not see of it, and orders that it gives to programs, in page order.
+    pub cautions: Vec<Caution>,
 }
 
 impl Document {
     /// Pages of which nothing else is known.
     pub(crate) fn of(media_type: MediaType, pages: Vec<Page>) -> Self {
-        Self { title: None, author: None, written: None, media_type, pages, problems: Vec::new() }
+        Self { title: None, author: None, written: None, media_type, pages, problems: Vec::new(), cautions: Vec::new() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Word documents: paragraphs, headings, tables and notes from Office Open XML; pages where Word last broke them.
 //! Insertions that are tracked count as text, deletions do not, as a reader sees the final text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::archive::Archive;
 use crate::flow::Flow;
@@ -10,12 +10,17 @@ use crate::xml::{Element, Piece, walk};
 use crate::{Document, Limits, MediaType, Problem, ReadError};
 
 const BODY: &str = "word/document.xml";
+/// How a document hides text.
+const HIDDEN: &str = "marked as hidden";
+/// Smaller type nobody can read.
+const SMALLEST_POINTS: f32 = 2.0;
 
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
     let mut archive = Archive::open(bytes, MediaType::Docx, limits)?;
     let body = archive.text(BODY)?.ok_or(ReadError::NotWhatItSays { named: MediaType::Docx.name() })?;
-    let styles = archive.text("word/styles.xml")?.map(|xml| styles(&xml)).unwrap_or_default();
-    let mut text = Body { styles, ..Body::default() };
+    let styles = archive.text("word/styles.xml")?.map(|xml| Styles::of(&xml)).unwrap_or_default();
+    let has_background = body.contains("<w:background ");
+    let mut text = Body { styles, has_background, ..Body::default() };
     text.read(BODY, &body, limits)?;
     let mut problems = Vec::new();
     for notes in ["word/footnotes.xml", "word/endnotes.xml"] {
@@ -30,7 +35,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
         let message = "the document has tracked changes: deleted text was left out, inserted text is in".to_owned();
         problems.push(Problem { page: None, message });
     }
-    let document = Document { title: text.title, problems, ..Document::of(MediaType::Docx, text.flow.finish(limits)?) };
+    let document = Document { title: text.title, problems, ..text.flow.document(MediaType::Docx, limits)? };
     Ok(Properties::of(&mut archive)?.apply(document))
 }
 
@@ -58,35 +63,63 @@ impl Style {
 }
 
 /// Styles by identifier.
-fn styles(xml: &str) -> HashMap<String, Style> {
-    let mut styles = HashMap::new();
-    let mut id = None;
-    let _as_far_as_it_goes = walk("word/styles.xml", xml, |piece| {
-        match piece {
-            Piece::Start("style", element) => id = element.attribute("styleId"),
-            Piece::Start("name", element) => {
-                if let (Some(id), Some(name)) = (id.take(), element.attribute("val")) {
-                    styles.insert(id, Style::of_name(&name));
+#[derive(Default)]
+struct Styles {
+    kinds: HashMap<String, Style>,
+    /// Those that hide their text.
+    hiding: HashSet<String>,
+}
+
+impl Styles {
+    fn of(xml: &str) -> Self {
+        let mut styles = Self::default();
+        let mut id = String::new();
+        let _as_far_as_it_goes = walk("word/styles.xml", xml, |piece| {
+            match piece {
+                Piece::Start("style", element) => id = element.attribute("styleId").unwrap_or_default(),
+                Piece::Start("name", element) => {
+                    if let Some(name) = element.attribute("val") {
+                        styles.kinds.insert(id.clone(), Style::of_name(&name));
+                    }
                 }
+                Piece::Start("vanish", element) if is_on(&element) => drop(styles.hiding.insert(id.clone())),
+                _ => {}
             }
-            _ => {}
-        }
-        Ok(())
-    });
-    styles
+            Ok(())
+        });
+        styles
+    }
+
+    fn hides(&self, element: &Element<'_>) -> bool {
+        element.attribute("val").is_some_and(|id| self.hiding.contains(&id))
+    }
+}
+
+/// Whether a property that is on where it stands is not switched off.
+fn is_on(element: &Element<'_>) -> bool {
+    !matches!(element.attribute("val").as_deref(), Some("0" | "false" | "off"))
 }
 
 #[derive(Default)]
 struct Body {
     flow: Flow,
-    styles: HashMap<String, Style>,
+    styles: Styles,
     style: Option<Style>,
     /// Of the paragraph itself, from 1; it comes before the style's.
     outline_level: Option<u8>,
     title: Option<String>,
     in_text: bool,
-    /// Text that the author has hidden.
-    is_hidden: bool,
+    /// How the text of the run is kept from its readers, if it is.
+    hidden: Option<&'static str>,
+    /// How the whole paragraph is.
+    hidden_paragraph: Option<&'static str>,
+    /// The page is coloured, so that white text may be seen.
+    has_background: bool,
+    /// The run or its paragraph has a colour behind it.
+    is_shaded: bool,
+    is_white: bool,
+    /// Inside of shapes, which may have any colour.
+    drawings: usize,
     has_deletions: bool,
     /// Depth inside of what is not to be read: alternative content that repeats another branch, text that was moved
     /// away, rulers between notes.
@@ -101,7 +134,10 @@ impl Body {
             match piece {
                 Piece::Start(name, element) => self.start(name, &element),
                 Piece::End(name) => self.end(name),
-                Piece::Text(text) if self.in_text && self.skipped == 0 && !self.is_hidden => self.flow.push(text),
+                Piece::Text(text) if self.in_text && self.skipped == 0 => match self.unseen() {
+                    Some(how) => self.flow.push_unseen(how, text),
+                    None => self.flow.push(text),
+                },
                 Piece::Text(_) => {}
             }
             self.flow.check(limits)
@@ -117,13 +153,35 @@ impl Body {
             "footnote" | "endnote" if is_ruler() => self.skipped = 1,
             "footnote" | "endnote" | "footnoteReference" | "endnoteReference" => self.note_mark(element),
             "t" => self.in_text = true,
-            "r" => self.is_hidden = false,
-            "vanish" => self.is_hidden = !matches!(element.attribute("val").as_deref(), Some("0" | "false" | "off")),
-            "p" => (self.style, self.outline_level) = (None, None),
+            "r" => (self.hidden, self.is_white) = (None, false),
+            "vanish" => self.hidden = is_on(element).then_some(HIDDEN),
+            "rStyle" if self.styles.hides(element) => self.hidden = Some(HIDDEN),
+            "sz" => {
+                let half_points = element.attribute("val").and_then(|size| size.parse::<f32>().ok());
+                if half_points.is_some_and(|size| size < 2.0 * SMALLEST_POINTS) {
+                    self.hidden = Some("too small to read");
+                }
+            }
+            "color" => {
+                let is_light =
+                    |hex: &str| hex.len() == 6 && hex.to_ascii_uppercase().bytes().step_by(2).all(|c| c == b'F');
+                self.is_white = element.attribute("val").is_some_and(|color| is_light(&color));
+            }
+            "shd" => {
+                self.is_shaded |= element
+                    .attribute("fill")
+                    .is_none_or(|fill| !matches!(fill.to_ascii_uppercase().as_str(), "AUTO" | "FFFFFF"));
+            }
+            "txbxContent" => self.drawings += 1,
+            "p" => {
+                (self.style, self.outline_level, self.hidden_paragraph) = (None, None, None);
+                (self.is_shaded, self.hidden, self.is_white) = (false, None, false);
+            }
             "pStyle" => {
                 let id = element.attribute("val").unwrap_or_default();
                 // A style that the file does not describe is known by its identifier.
-                self.style = Some(self.styles.get(&id).copied().unwrap_or_else(|| Style::of_name(&id)));
+                self.style = Some(self.styles.kinds.get(&id).copied().unwrap_or_else(|| Style::of_name(&id)));
+                self.hidden_paragraph = self.styles.hides(element).then_some(HIDDEN);
             }
             "outlineLvl" if self.flow.current_line().is_empty() => {
                 let level = element.attribute("val").and_then(|level| level.parse::<u8>().ok());
@@ -148,11 +206,18 @@ impl Body {
         }
         match name {
             "t" => self.in_text = false,
+            "txbxContent" => self.drawings = self.drawings.saturating_sub(1),
             "p" => self.end_paragraph(),
             "tr" => self.flow.end_row(),
             "tbl" => self.flow.end_table(),
             _ => {}
         }
+    }
+
+    /// How the text that comes is kept from readers, if it is. White text in tables and shapes may stand on a colour.
+    fn unseen(&self) -> Option<&'static str> {
+        let may_be_coloured = self.has_background || self.is_shaded || self.drawings > 0 || self.flow.in_table();
+        self.hidden.or(self.hidden_paragraph).or((self.is_white && !may_be_coloured).then_some("white on white"))
     }
 
     /// `[^2]` where a note is called, and before the note itself.

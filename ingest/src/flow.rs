@@ -1,9 +1,10 @@
 //! Text as it builds up from formats that flow: paragraphs, headings, list items, table rows, pages. The readers of
 //! Word files, web pages, slides and the like say what comes; how it is laid out is decided here, once.
 
+use crate::caution::Unseen;
 use crate::clean::push_clean;
 use crate::text::plain_page;
-use crate::{Heading, Limits, Page, ReadError};
+use crate::{Document, Heading, Limits, MediaType, Page, ReadError};
 
 /// Text in the making. A table row becomes one line, its cells parted by ` | `.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Flow {
     too_deep: usize,
     /// All text so far.
     bytes: usize,
+    /// What the file hides from its readers.
+    unseen: Unseen,
 }
 
 type Cell = Vec<Line>;
@@ -56,6 +59,11 @@ impl Flow {
         if text.ends_with(is_blank) {
             self.push_blank();
         }
+    }
+
+    /// Text that the file hides from its readers: it is told of, and left out.
+    pub(crate) fn push_unseen(&mut self, how: &'static str, text: &str) {
+        self.unseen.push(how, text);
     }
 
     fn push_blank(&mut self) {
@@ -215,6 +223,12 @@ impl Flow {
     /// An error once the text is larger than a file may be: a small file can say the same thing very often.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), ReadError> {
         Limits::check("bytes of text", self.bytes, limits.max_bytes)
+    }
+
+    /// The pages as a document, with what is to be told of hidden text.
+    pub(crate) fn document(self, media_type: MediaType, limits: &Limits) -> Result<Document, ReadError> {
+        let cautions = self.unseen.cautions(None).collect();
+        Ok(Document { cautions, ..Document::of(media_type, self.finish(limits)?) })
     }
 
     /// The pages; an error when there is no text at all, or too much.

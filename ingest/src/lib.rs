@@ -4,6 +4,7 @@
 mod archive;
 mod attachments;
 mod body;
+mod caution;
 mod chunk;
 mod clean;
 mod dates;
@@ -31,6 +32,7 @@ mod text;
 mod tokens;
 mod xml;
 
+pub use caution::{Caution, CautionKind, orders};
 pub use chunk::{Chunk, ChunkRules, PageSpan, chunk};
 pub use dates::{DateFound, dated, dates};
 pub use document::{
@@ -43,4 +45,4 @@ pub use tokens::{TokenCounter, TokenizerError};
 
 /// The revision of this crate's reading and chunking: raised when the same bytes would give
 /// other pages or chunks, so that stored documents are known to be out of date.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;

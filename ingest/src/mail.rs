@@ -42,7 +42,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Reading, ReadError> 
         }
     }
     let attachments = attachments.finish(&mut flow);
-    let document = Document { problems, ..Document::of(MediaType::Mail, flow.finish(limits)?) };
+    let document = Document { problems, ..flow.document(MediaType::Mail, limits)? };
     Ok(Reading { document: head.apply(document), attachments })
 }
 

@@ -1,5 +1,7 @@
 //! Text documents of `OpenDocument`: paragraphs, headings, lists, tables, notes where they are called.
 
+use std::collections::HashSet;
+
 use crate::archive::Archive;
 use crate::flow::Flow;
 use crate::properties::Properties;
@@ -13,12 +15,12 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
         return Err(ReadError::Locked);
     }
     let body = archive.text("content.xml")?.ok_or(ReadError::NotWhatItSays { named: MediaType::Odt.name() })?;
-    let mut text = Body::default();
+    let mut text = Body { hiding: hiding_styles(&body), ..Body::default() };
     walk("content.xml", &body, |piece| {
         text.take(piece);
         text.flow.check(limits)
     })?;
-    let document = Document { title: text.title, ..Document::of(MediaType::Odt, text.flow.finish(limits)?) };
+    let document = Document { title: text.title, ..text.flow.document(MediaType::Odt, limits)? };
     Ok(Properties::of(&mut archive)?.apply(document))
 }
 
@@ -33,10 +35,44 @@ struct Body {
     in_note: bool,
     /// Depth inside of what is not shown: what was deleted, and comments.
     skipped: usize,
+    /// Names of the styles that hide their text.
+    hiding: HashSet<String>,
+    /// Depth inside of an element whose text is hidden.
+    hidden: usize,
+}
+
+/// How a document hides text.
+const HIDDEN: &str = "marked as hidden";
+
+fn hiding_styles(xml: &str) -> HashSet<String> {
+    let mut hiding = HashSet::new();
+    let mut name = None;
+    let _as_far_as_it_goes = walk("content.xml", xml, |piece| {
+        match piece {
+            Piece::Start("style", element) => name = element.attribute("name"),
+            Piece::Start("text-properties", element) if element.attribute("display").as_deref() == Some("none") => {
+                hiding.extend(name.take());
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    hiding
 }
 
 impl Body {
     fn take(&mut self, piece: Piece<'_>) {
+        self.hidden = match &piece {
+            Piece::Start(..) if self.hidden > 0 => self.hidden + 1,
+            Piece::Start("hidden-text", element) => {
+                usize::from(element.attribute("is-hidden").as_deref() == Some("true"))
+            }
+            Piece::Start("span" | "p" | "h", element) => {
+                usize::from(element.attribute("style-name").is_some_and(|name| self.hiding.contains(&name)))
+            }
+            Piece::End(_) => self.hidden.saturating_sub(1),
+            _ => self.hidden,
+        };
         match piece {
             Piece::Start(_, _) if self.skipped > 0 => self.skipped += 1,
             Piece::End(_) if self.skipped > 0 => self.skipped -= 1,
@@ -79,10 +115,12 @@ impl Body {
                 self.in_note = false;
                 self.flow.push(")");
             }
+            Piece::Start("tab" | "s" | "line-break", _) if self.hidden > 0 => {}
             Piece::Start("tab", _) => self.flow.tab(),
             Piece::Start("s", _) => self.flow.push(" "),
             Piece::Start("line-break", _) => self.flow.end_line(),
             Piece::Start("soft-page-break", _) => self.flow.end_page(),
+            Piece::Text(text) if self.hidden > 0 => self.flow.push_unseen(HIDDEN, text),
             Piece::Text(text) if self.open > 0 => self.flow.push(text),
             _ => {}
         }

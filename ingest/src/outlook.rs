@@ -9,7 +9,7 @@ use encoding_rs::{Encoding, UTF_16LE, WINDOWS_1252};
 use crate::attachments::Attachments;
 use crate::flow::Flow;
 use crate::mail::{Head, date_of_headers, date_of_seconds, plain};
-use crate::{Document, Limits, MediaType, ReadError, Reading, html, lzfu, rtf};
+use crate::{Limits, MediaType, ReadError, Reading, html, lzfu, rtf};
 
 /// Property numbers ([MS-OXPROPS]).
 const SUBJECT: u16 = 0x0037;
@@ -55,7 +55,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Reading, ReadError> 
     let mut attachments = Attachments::new(limits);
     file.attachments(root, &mut flow, &mut attachments, 0)?;
     let attachments = attachments.finish(&mut flow);
-    let document = head.apply(Document::of(MediaType::OutlookMail, flow.finish(limits)?));
+    let document = head.apply(flow.document(MediaType::OutlookMail, limits)?);
     Ok(Reading { document, attachments })
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
     }
     let mut flow = Flow::default();
     flow_into(&mut flow, bytes, limits)?;
-    Ok(Document::of(MediaType::Rtf, flow.finish(limits)?))
+    flow.document(MediaType::Rtf, limits)
 }
 
 /// Adds the text of an RTF body, which a mail may have too.
@@ -43,6 +43,8 @@ pub(crate) fn flow_into(flow: &mut Flow, bytes: &[u8], limits: &Limits) -> Resul
 struct State {
     /// Text goes to the document.
     shown: bool,
+    /// Text is marked as hidden.
+    hidden: bool,
     /// In the table of fonts.
     in_fonts: bool,
     /// Characters after `\u` for readers that do not know it.
@@ -54,7 +56,7 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { shown: true, in_fonts: false, fallback_chars: 1, encoding: None, font: 0 }
+        Self { shown: true, hidden: false, in_fonts: false, fallback_chars: 1, encoding: None, font: 0 }
     }
 }
 
@@ -170,9 +172,11 @@ impl Rtf<'_> {
             b"colortbl" | b"stylesheet" | b"info" | b"pict" | b"object" | b"fldinst" | b"header" | b"headerl"
             | b"headerr" | b"headerf" | b"footer" | b"footerl" | b"footerr" | b"footerf" | b"listtable"
             | b"listoverridetable" | b"revtbl" | b"xmlnstbl" | b"generator" | b"themedata" | b"datastore"
-            | b"nonshppict" | b"deleted" | b"bkmkstart" | b"bkmkend" | b"v" => {
+            | b"nonshppict" | b"deleted" | b"bkmkstart" | b"bkmkend" => {
                 self.state.shown &= number == Some(0);
             }
+            b"v" => self.state.hidden = number != Some(0),
+            b"plain" => self.state.hidden = false,
             b"shptxt" | b"footnote" => self.state.shown = true,
             // A mail that was a web page keeps both: what only RTF readers should see is switched on and off.
             b"htmlrtf" => self.state.shown = number == Some(0),
@@ -221,7 +225,7 @@ impl Rtf<'_> {
                 self.high = Some(unit);
             } else {
                 let text: String = char::decode_utf16(units).flatten().collect();
-                self.flow.push(&text);
+                self.push(&text);
             }
         }
     }
@@ -230,10 +234,13 @@ impl Rtf<'_> {
     fn flush(&mut self) {
         if !self.pending.is_empty() {
             let encoding = self.state.encoding.unwrap_or(self.encoding);
-            let (text, _) = encoding.decode_without_bom_handling(&self.pending);
-            self.flow.push(&text);
-            self.pending.clear();
+            let pending = std::mem::take(&mut self.pending);
+            self.push(&encoding.decode_without_bom_handling(&pending).0);
         }
+    }
+
+    fn push(&mut self, text: &str) {
+        if self.state.hidden { self.flow.push_unseen("marked as hidden", text) } else { self.flow.push(text) }
     }
 }
 
@@ -301,6 +308,13 @@ mod tests {
             &format!(r"{{\rtf1{{\*\generator Word;}}{{\info{{\title x}}}}{{\pict\bin2 }}}}}}one{field}}}"),
             "onelink",
         );
+    }
+
+    #[test]
+    fn hidden_text_is_left_out_and_told() {
+        let document = read(br"{\rtf1 one \v two three four\v0 five}", &Limits::default()).expect("it has text");
+        assert_eq!(document.pages[0].text, "one five");
+        assert!(document.cautions[0].message.contains("12 letters"), "{:?}", document.cautions);
     }
 
     #[test]

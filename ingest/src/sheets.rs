@@ -24,7 +24,7 @@ pub(crate) fn read(bytes: &[u8], media_type: MediaType, limits: &Limits) -> Resu
             problems.push(Problem::on_page(number, format!("sheet '{name}' cannot be read: {error}")));
         }
     }
-    Ok(Document { problems, ..Document::of(media_type, flow.finish(limits)?) })
+    Ok(Document { problems, ..flow.document(media_type, limits)? })
 }
 
 fn open<'a>(bytes: &'a [u8], media_type: MediaType, limits: &Limits) -> Result<Sheets<Bytes<'a>>, ReadError> {

@@ -23,7 +23,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
             problems.push(crate::Problem::on_page(number, problem));
         }
     }
-    let document = Document { problems, ..Document::of(MediaType::Pptx, flow.finish(limits)?) };
+    let document = Document { problems, ..flow.document(MediaType::Pptx, limits)? };
     Ok(Properties::of(&mut archive)?.apply(document))
 }
 

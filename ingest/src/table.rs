@@ -30,7 +30,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
     }
     let problem = || Problem { page: None, message: "some characters are not valid in the file's encoding".into() };
     let problems = lossy.then(problem).into_iter().collect();
-    Ok(Document { problems, ..Document::of(MediaType::Csv, flow.finish(limits)?) })
+    Ok(Document { problems, ..flow.document(MediaType::Csv, limits)? })
 }
 
 /// The character that parts most of the first line that has any; commas where none does.

@@ -27,6 +27,7 @@ pub(crate) fn read(bytes: &[u8], media_type: MediaType, limits: &Limits) -> Resu
         media_type,
         pages,
         problems: lossy.then(problem).into_iter().collect(),
+        cautions: Vec::new(),
     })
 }
 

@@ -343,6 +343,7 @@ fn synthetic(
         media_type: MediaType::Text,
         pages: vec![page],
         problems: Vec::new(),
+        cautions: Vec::new(),
     };
     let file = format!("agreement {number}.txt");
     let place = Place { file, origin: Origin::Added, size_bytes: 0, modified_ms: 0 };

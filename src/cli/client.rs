@@ -7,18 +7,22 @@ use std::{
     time::Instant,
 };
 
+use premise_ingest::Caution;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
 
-use super::{desk::Listed, progress::Bar};
+use super::{desk::Listed, keep::Which, progress::Bar};
 use crate::{
     datadir::Contact,
     db::Failure,
     error::{Error, Kind, Result},
-    http::{SyncEvent, SyncRequest, TOKEN},
-    library::{Added, Answer, Found, Progress, Row, SearchRequest, Status, SyncReport},
+    http::{ExportRequest, SyncEvent, SyncRequest, TOKEN},
+    library::{Added, Answer, Cautioned, Export, Found, Judgement, Progress, Row, SearchRequest, Status, SyncReport},
 };
+
+/// Larger than any bundle.
+const MOST_BUNDLE_BYTES: u64 = 256 << 20;
 
 pub(super) struct Client {
     agent: Agent,
@@ -126,6 +130,11 @@ impl Client {
                 Ok(document) => {
                     added.pages += document["pages"].as_u64().unwrap_or_default();
                     added.chunks += document["chunks"].as_u64().unwrap_or_default();
+                    let cautions: Vec<Caution> =
+                        serde_json::from_value(document["cautions"].clone()).unwrap_or_default();
+                    if !cautions.is_empty() {
+                        added.cautioned.push(Cautioned { file: name.clone(), cautions });
+                    }
                     added.added.push(name);
                 }
                 Err(error) => added.failed.push(Failure {
@@ -185,6 +194,34 @@ impl Client {
         let body = serde_json::json!({ "labels": labels });
         let request = self.agent.put(self.url(&format!("documents/{id}/labels"))).header(TOKEN, &self.contact.token);
         checked(request.send_json(body).map_err(|error| unreachable(&error))?).map(drop)
+    }
+
+    pub(super) fn export(&self, which: &Which) -> Result<Vec<u8>> {
+        let mut response = match which {
+            Which::Late(id) => {
+                let request = self.agent.get(self.url(&format!("answers/{id}/bundle")));
+                checked(request.call().map_err(|error| unreachable(&error))?)?
+            }
+            // What it quotes is enough; the passages may be long.
+            Which::Kept(answer) => self.post("export", &Answer { passages: Vec::new(), ..Answer::clone(answer) })?,
+        };
+        response.body_mut().with_config().limit(MOST_BUNDLE_BYTES).read_to_vec().map_err(|_| broke_off())
+    }
+
+    pub(super) fn feedback(&self) -> Result<Vec<Judgement>> {
+        let request = self.agent.get(self.url("feedback")).header(TOKEN, &self.contact.token);
+        let mut reply: Value = read(request.call().map_err(|error| unreachable(&error))?)?;
+        serde_json::from_value(reply["feedback"].take()).map_err(Error::internal)
+    }
+
+    pub(super) fn clear_feedback(&self) -> Result<usize> {
+        let request = self.agent.delete(self.url("feedback")).header(TOKEN, &self.contact.token);
+        let reply: Value = read(request.call().map_err(|error| unreachable(&error))?)?;
+        Ok(reply["cleared"].as_u64().unwrap_or_default() as usize)
+    }
+
+    pub(super) fn export_feedback(&self, folder: PathBuf) -> Result<Export> {
+        read(self.post("feedback/export", &ExportRequest { folder })?)
     }
 
     pub(super) fn status(&self) -> Result<Status> {

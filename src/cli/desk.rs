@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use super::{blocking, client::Client, progress::Bar};
+use super::{blocking, client::Client, keep::Which, progress::Bar};
 use crate::{
     app,
     config::Settings,
@@ -13,7 +13,9 @@ use crate::{
     db::Listing,
     error::{Error, Kind, Result},
     jobs,
-    library::{Added, Answer, AskEvent, EachEvent, Found, Library, Row, SearchRequest, Status, SyncReport},
+    library::{
+        Added, Answer, AskEvent, EachEvent, Export, Found, Judgement, Library, Row, SearchRequest, Status, SyncReport,
+    },
 };
 
 pub(super) enum Desk {
@@ -35,6 +37,8 @@ pub(super) struct Listed {
     pub title: Option<String>,
     pub pages: u32,
     pub problems: Vec<String>,
+    #[serde(default)]
+    pub cautions: Vec<premise_ingest::Caution>,
     #[serde(default)]
     pub labels: Vec<String>,
 }
@@ -203,6 +207,7 @@ impl Desk {
                                 title: row.title,
                                 pages: row.pages,
                                 problems: row.problems,
+                                cautions: row.cautions,
                                 labels: row.labels,
                             })
                             .collect())
@@ -278,6 +283,57 @@ impl Desk {
             }
         }
         Ok(listed)
+    }
+
+    /// The bundle of an answer.
+    pub(super) async fn export(&self, which: Which) -> Result<Vec<u8>> {
+        match self {
+            Self::Alone { library, .. } => match which {
+                Which::Kept(answer) => library.blocking(move |library| library.export(&answer)).await,
+                Which::Late(_) => Err(Error::new(
+                    Kind::NotFound,
+                    "unknown_answer",
+                    "no server is running that could have given this answer",
+                    "Give the file that `premise ask --json` wrote",
+                )),
+            },
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.export(&which)).await
+            }
+        }
+    }
+
+    pub(super) async fn feedback(&self) -> Result<Vec<Judgement>> {
+        match self {
+            Self::Alone { library, .. } => library.blocking(Library::feedback).await,
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.feedback()).await
+            }
+        }
+    }
+
+    /// Drops all feedback. How much there was.
+    pub(super) async fn clear_feedback(&self) -> Result<usize> {
+        match self {
+            Self::Alone { library, .. } => library.blocking(|library| library.drop_feedback(None)).await,
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.clear_feedback()).await
+            }
+        }
+    }
+
+    pub(super) async fn export_feedback(&self, folder: &Path) -> Result<Export> {
+        let folder = folder.to_owned();
+        match self {
+            Self::Alone { library, .. } => library.blocking(move |library| library.export_feedback(&folder)).await,
+            Self::Server(client) => {
+                let client = client.clone();
+                blocking(move || client.export_feedback(folder)).await
+            }
+        }
     }
 
     pub(super) async fn status(&self) -> Result<Status> {

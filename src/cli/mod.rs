@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod desk;
 mod doctor;
+mod keep;
 mod progress;
 mod reindex;
 mod setup;
@@ -137,6 +138,12 @@ enum Verb {
         #[command(flatten)]
         form: Form,
     },
+    /// Write an answer with its quotes, their pages and the hashes of their files into one file that can be checked
+    Export(keep::ExportArgs),
+    /// Check such a file, on any machine and without the data
+    Verify(keep::VerifyArgs),
+    /// What people thought of answers, where they said so
+    Feedback(keep::FeedbackArgs),
     /// Build the search index anew from what was read, with another embedder if you like
     Reindex(reindex::ReindexArgs),
     /// Look for what is missing on this machine or wrong in the settings, and what to do about it
@@ -268,6 +275,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Serve { addr } => serve(&data_dir, settings, addr).await,
         Verb::Demo(args) => demo::run(args, data_dir, settings, stop).await,
         Verb::Eval(args) => eval::run(args, settings, stop).await,
+        Verb::Verify(args) => blocking(move || keep::verify(&args, &settings)).await,
         Verb::Bench(args) => bench::run(args, settings, stop).await,
         Verb::Reindex(args) => {
             let owned = own(&data_dir)?;
@@ -342,7 +350,10 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
             show::status(&desk.status().await?, form.json);
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Export(args) => keep::export(&args, desk).await,
+        Verb::Feedback(args) => keep::feedback(args, desk).await,
         Verb::Setup(_)
+        | Verb::Verify(_)
         | Verb::Sync { .. }
         | Verb::Serve { .. }
         | Verb::Demo(_)
@@ -507,6 +518,9 @@ impl Verb {
             | Self::Status { form }
             | Self::Doctor { form } => form.json,
             Self::Reindex(args) => args.form.json,
+            Self::Export(args) => args.form.json,
+            Self::Verify(args) => args.form.json,
+            Self::Feedback(args) => args.wants_json(),
             Self::Eval(args) => args.json,
             Self::Bench(args) => args.wants_json(),
             Self::Setup(args) => args.json,

@@ -1,12 +1,18 @@
 //! Results as people read them, or as JSON.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::desk::Listed;
 use crate::{
+    bundle::{Outcome, Verdict},
     db::Failure,
     error::Error,
-    library::{Added, Answer, EmbedderChoice, Found, Grade, Passage, Quote, Row, Status, SyncReport, Version, Why},
+    library::{
+        Added, Answer, Cautioned, EmbedderChoice, Export, Found, Grade, Judgement, Passage, Quote, Row, Status,
+        SyncReport, Version, Why,
+    },
 };
 
 pub(super) fn error(error: &Error, json: bool) {
@@ -31,6 +37,7 @@ pub(super) fn added(added: &Added, json: bool) {
         seconds(added.seconds)
     );
     failures(&added.failed);
+    cautioned(&added.cautioned);
     if added.interrupted {
         println!("Stopped before the end: the same command goes on where it stopped.");
     }
@@ -63,6 +70,7 @@ pub(super) fn sync_report(report: &SyncReport, json: bool) {
         );
     }
     failures(&report.failed);
+    cautioned(&report.cautioned);
     if !report.unsupported.is_empty() {
         println!("Not of a kind that is read: {}", report.unsupported.join(", "));
     }
@@ -84,6 +92,9 @@ pub(super) fn found(found: &Found, json: bool) {
             println!("    {}", passage.section.join(" › "));
         }
         println!("{}", indented(&passage.text));
+        for caution in &passage.cautions {
+            println!("    Take care: {}.", caution.message);
+        }
         for also in &passage.also {
             println!("    The same in {}, page {}", also.file, also.page);
         }
@@ -175,7 +186,10 @@ pub(super) fn list(listed: &[Listed], json: bool) {
         return print_json(&serde_json::json!({ "documents": listed }));
     }
     for document in listed {
-        let note = if document.problems.is_empty() { "" } else { "  (parts could not be read)" };
+        let mut note = if document.problems.is_empty() { "" } else { "  (parts could not be read)" }.to_owned();
+        if !document.cautions.is_empty() {
+            note.push_str("  (to be taken with care: `premise status` says why)");
+        }
         let labels: String = document.labels.iter().map(|label| format!("  #{label}")).collect();
         let pages = count(document.pages as usize, "page");
         println!("{}  [{}]  {pages}{labels}{note}", document.file, document.collection);
@@ -256,6 +270,93 @@ pub(super) fn status(status: &Status, json: bool) {
         println!("Now        {}: {} of {} files", running.what, running.done, running.total);
     }
     failures(&status.failed);
+    cautioned(&status.cautioned);
+}
+
+pub(super) fn exported(path: &Path, size_bytes: usize, json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "bundle": path, "size_bytes": size_bytes }));
+    }
+    println!("Wrote {}. `premise verify` checks it, on any machine.", path.display());
+}
+
+pub(super) fn verdict(verdict: &Verdict, json: bool) {
+    if json {
+        return print_json(verdict);
+    }
+    if let Some(question) = &verdict.question {
+        println!("An answer to: {question}\n");
+    }
+    for check in &verdict.checks {
+        let mark = match check.outcome {
+            Outcome::Good => "good       ",
+            Outcome::Bad => "BAD        ",
+            Outcome::NotChecked => "not checked",
+        };
+        println!("{mark}  {}.", check.message);
+    }
+    if !verdict.good {
+        return println!("\nThe bundle is NOT what it says it is.");
+    }
+    println!(
+        "\nThe bundle holds together. That proves: nothing in it was changed since it was packed, and each quote stands \
+         word for word on the page text that it names.\nIt does not prove: who packed it and when (it is not signed, and \
+         whoever changes one can pack it anew); that the answer follows from its quotes."
+    );
+}
+
+pub(super) fn feedback(feedback: &[Judgement], json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "feedback": feedback }));
+    }
+    for judgement in feedback {
+        let at = judgement.at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M");
+        println!("{at}  {:14}  {}", judgement.opinion.as_str().replace('_', " "), judgement.question);
+        println!("{}", indented(&judgement.answer));
+    }
+    println!("{}.", count(feedback.len(), "answer"));
+}
+
+pub(super) fn cleared(cleared: usize, json: bool) {
+    if json {
+        return print_json(&serde_json::json!({ "cleared": cleared }));
+    }
+    println!("Dropped what was said of {}.", count(cleared, "answer"));
+}
+
+pub(super) fn feedback_exported(export: &Export, folder: &Path, json: bool) {
+    if json {
+        return print_json(export);
+    }
+    println!(
+        "{} and {} in {}: measure them with `premise eval {}`.",
+        count(export.questions, "question"),
+        count(export.files, "file"),
+        folder.display(),
+        folder.display()
+    );
+    if export.unsettled > 0 {
+        println!(
+            "{} in unsettled.jsonl: say there which pages answer them, and move them into queries.jsonl.",
+            count(export.unsettled, "question")
+        );
+    }
+    if export.left_out > 0 {
+        println!("Left out, because what they quote has changed or is gone: {}.", count(export.left_out, "question"));
+    }
+}
+
+fn cautioned(cautioned: &[Cautioned]) {
+    if cautioned.is_empty() {
+        return;
+    }
+    println!("To be taken with care:");
+    for Cautioned { file, cautions } in cautioned {
+        println!("  {file}");
+        for caution in cautions {
+            println!("    {}.", caution.message);
+        }
+    }
 }
 
 fn failures(failed: &[Failure]) {

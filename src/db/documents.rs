@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use premise_ingest::{Chunk, Document, PageSpan, Word};
+use premise_ingest::{Caution, Chunk, Document, PageSpan, Word};
 use rusqlite::{OptionalExtension, Params, ToSql, Transaction, params, params_from_iter};
 use serde::Serialize;
 use uuid::Uuid;
@@ -51,6 +51,8 @@ pub struct DocumentRow {
     pub added_at: chrono::DateTime<chrono::Utc>,
     /// What could not be read in it, in sentences.
     pub problems: Vec<String>,
+    /// Text that it hides from readers, and orders that it gives to language models.
+    pub cautions: Vec<Caution>,
     /// Who wrote it, when it states that.
     pub author: Option<String>,
     /// The day that it bears, as its first page, its file name or its properties say.
@@ -99,6 +101,8 @@ pub struct ChunkRow {
     pub section: Vec<String>,
     /// Whether it begins within a paragraph that the chunk before has the start of.
     pub continues: bool,
+    /// What a person should know of the document.
+    pub cautions: Vec<Caution>,
 }
 
 /// Which documents to list.
@@ -188,6 +192,18 @@ impl Db {
         })
     }
 
+    /// The documents that a person should be careful with, by file name, with why; so many at most.
+    pub fn cautioned(&self, limit: u32) -> Result<Vec<(String, Vec<Caution>)>> {
+        self.read("list documents with cautions", |c| {
+            c.prepare_cached(
+                "SELECT min(f.file), d.cautions FROM documents d JOIN files f ON f.document = d.id
+                 WHERE NOT d.removing AND d.cautions <> '[]' GROUP BY d.id ORDER BY min(f.file) LIMIT ?1",
+            )?
+            .query_map([limit], |r| Ok((r.get(0)?, cautions(r, 1)?)))?
+            .collect()
+        })
+    }
+
     /// One page of a document, with its words.
     pub fn page(&self, document: DocumentId, number: u32) -> Result<Option<PageRow>> {
         self.read("read a page", |c| {
@@ -224,7 +240,8 @@ impl Db {
         self.read("read chunks", |c| {
             c.prepare_cached(&format!(
                 "SELECT k.id, k.document, c.name, (SELECT min(file) FROM files f WHERE f.document = d.id), k.number,
-                        k.page_start, k.page_end, k.spans, k.text, k.section, k.continues, d.title, d.dated
+                        k.page_start, k.page_end, k.spans, k.text, k.section, k.continues, d.title, d.dated,
+                        d.cautions
                  FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection
                  WHERE NOT d.removing AND {condition}"
             ))?
@@ -244,6 +261,7 @@ impl Db {
                     continues: r.get(10)?,
                     title: r.get(11)?,
                     dated: r.get(12)?,
+                    cautions: cautions(r, 13)?,
                 })
             })?
             .collect()
@@ -307,7 +325,7 @@ const ROW: &str = "
     SELECT d.id, min(f.file), c.name, d.title, d.media_type, d.pages, d.chunks, d.size_bytes, d.sha256, d.added_at,
            d.problems, d.author, d.dated,
            (SELECT json_group_array(DISTINCT l.label) FROM labels l JOIN files g ON g.collection = l.collection
-            AND g.file = l.file WHERE g.document = d.id)
+            AND g.file = l.file WHERE g.document = d.id), d.cautions
     FROM documents d JOIN files f ON f.document = d.id JOIN collections c ON c.id = d.collection
     WHERE NOT d.removing";
 
@@ -328,7 +346,13 @@ fn row(r: &rusqlite::Row) -> rusqlite::Result<DocumentRow> {
         author: r.get(11)?,
         dated: r.get(12)?,
         labels: serde_json::from_str(&labels).unwrap_or_default(),
+        cautions: cautions(r, 14)?,
     })
+}
+
+fn cautions(r: &rusqlite::Row, column: usize) -> rusqlite::Result<Vec<Caution>> {
+    let cautions: String = r.get(column)?;
+    Ok(serde_json::from_str(&cautions).unwrap_or_default())
 }
 
 fn section(r: &rusqlite::Row, column: usize) -> rusqlite::Result<Vec<String>> {
@@ -347,8 +371,8 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
         })
         .collect();
     let fresh = t.execute(
-        "INSERT INTO documents(id, collection, sha256, size_bytes, media_type, title, pages, chunks, revision, problems, added_at, author, dated)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT(id) DO NOTHING",
+        "INSERT INTO documents(id, collection, sha256, size_bytes, media_type, title, pages, chunks, revision, problems, added_at, author, dated, cautions)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT(id) DO NOTHING",
         params![
             new.id,
             new.collection,
@@ -363,6 +387,7 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
             chrono::Utc::now(),
             document.author,
             premise_ingest::dated(document, &new.place.file),
+            serde_json::to_string(&document.cautions).unwrap_or_default(),
         ],
     )?;
     if fresh == 0 {

@@ -2,6 +2,7 @@
 //! The vector index can always be rebuilt from here. Every call blocks: make it on a blocking thread.
 
 mod documents;
+mod feedback;
 mod files;
 mod labels;
 mod names;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 pub use self::{
     documents::{ChunkRow, DocumentRow, Listing, NewDocument, PageRow, document_id, point_id},
+    feedback::FeedbackRow,
     files::{FileRow, Origin, Place},
     labels::Narrowing,
     names::NameRow,

@@ -83,6 +83,18 @@ const STEPS: &[&str] = &[
         label TEXT NOT NULL,
         PRIMARY KEY(collection, file, label)) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- A JSON list of what a person should know before relying on it: hidden text, orders to a language model.
+    ALTER TABLE documents ADD COLUMN cautions TEXT NOT NULL DEFAULT '[]';
+",
+    "
+    -- What people thought of answers, each with its question, because they said so.
+    CREATE TABLE feedback(
+        answer BLOB PRIMARY KEY,
+        at TEXT NOT NULL,
+        opinion TEXT NOT NULL,
+        record TEXT NOT NULL) STRICT;
+",
 ];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

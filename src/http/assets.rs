@@ -17,6 +17,7 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
         "answer.js" => (SCRIPT, include_str!("assets/answer.js")),
         "app.js" => (SCRIPT, include_str!("assets/app.js")),
         "files.js" => (SCRIPT, include_str!("assets/files.js")),
+        "keep.js" => (SCRIPT, include_str!("assets/keep.js")),
         "kit.js" => (SCRIPT, include_str!("assets/kit.js")),
         "labels.js" => (SCRIPT, include_str!("assets/labels.js")),
         "narrow.js" => (SCRIPT, include_str!("assets/narrow.js")),

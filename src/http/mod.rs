@@ -1,5 +1,6 @@
 //! The query service: axum over the library's verbs, with the search page.
 
+mod answers;
 mod assets;
 mod documents;
 mod guard;
@@ -26,6 +27,7 @@ use tracing::info;
 
 use self::reply::Reply;
 pub(crate) use self::{
+    answers::{ExportRequest, file_name},
     guard::TOKEN,
     stream::{SyncEvent, SyncRequest},
 };
@@ -114,6 +116,11 @@ fn router(app: App) -> Router {
     let api = Router::new()
         .route("/search", post(questions::search))
         .route("/ask", post(questions::ask))
+        .route("/answers/{id}/bundle", get(answers::bundle))
+        .route("/export", post(answers::export))
+        .route("/feedback", get(answers::feedback).post(answers::judge).delete(answers::clear_feedback))
+        .route("/feedback/{id}", axum::routing::delete(answers::take_back))
+        .route("/feedback/export", post(answers::export_feedback))
         .route("/documents", get(documents::list).post(documents::upload))
         .route("/documents/{id}", axum::routing::delete(documents::remove))
         .route("/documents/{id}/labels", axum::routing::put(documents::label))

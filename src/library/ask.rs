@@ -7,9 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::{
     Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
@@ -50,6 +52,18 @@ pub enum AskEvent {
 /// An answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Answer {
+    /// Its identity: for a while the service knows it by this.
+    #[serde(default)]
+    pub id: Uuid,
+    /// What was asked.
+    #[serde(default)]
+    pub question: String,
+    /// How a follow-up was understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub understood: Option<String>,
+    /// When it was asked.
+    #[serde(default)]
+    pub asked_at: DateTime<Utc>,
     /// Its text, with a mark such as `[2]` after each sentence that a passage supports.
     pub answer: String,
     /// Whether the files hold the answer.
@@ -151,8 +165,12 @@ impl Library {
             if events.send(shown).await.is_err() {
                 return;
             }
+            let understood = found.understood.clone();
             let last = match library.answer(&question, found, started, retrieve_ms, &events).await {
-                Ok(Some(answer)) => {
+                Ok(Some(mut answer)) => {
+                    request.question.trim().clone_into(&mut answer.question);
+                    answer.understood = understood;
+                    library.recent.keep(&answer, request.documents);
                     info!(
                         refused = answer.refused,
                         citations = answer.citations.len(),
@@ -185,6 +203,10 @@ impl Library {
             return Ok(None);
         }
         let mut answer = Answer {
+            id: Uuid::new_v4(),
+            question: String::new(),
+            understood: None,
+            asked_at: Utc::now(),
             answer: NOT_IN_FILES.to_owned(),
             grade: Grade::NotInFiles,
             refused: true,

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Library, OnProgress, ingest::Source, narrow::unknown_collection};
+use super::{Cautioned, Library, OnProgress, ingest::Source, narrow::unknown_collection};
 use crate::{
     db::{DocumentRow, Failure, Origin, Place},
     error::{Error, Kind, Result},
@@ -22,6 +22,9 @@ pub struct Added {
     pub added: Vec<String>,
     /// Files that could not be read, with the reason.
     pub failed: Vec<Failure>,
+    /// Files to be taken with care.
+    #[serde(default)]
+    pub cautioned: Vec<Cautioned>,
     /// Pages that were read.
     pub pages: u64,
     /// Chunks that were embedded.
@@ -117,6 +120,7 @@ impl Library {
         Ok(Added {
             added: ingested.documents.into_iter().map(|(_, file)| file).collect(),
             failed,
+            cautioned: ingested.cautioned,
             pages: ingested.pages,
             chunks: ingested.throughput.chunks,
             seconds: ingested.throughput.seconds,

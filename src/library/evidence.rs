@@ -11,7 +11,7 @@ use premise_ingest::Word;
 use serde::{Deserialize, Serialize};
 
 use super::{Library, Passage};
-use crate::{error::Result, prompt::Form, sparse, store::DocumentId, text};
+use crate::{error::Result, orders, prompt::Form, sparse, store::DocumentId, text};
 
 /// A sentence or row that bears on the question, as it stands on its page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -265,6 +265,8 @@ impl Stretch {
 fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {
     let shown = &stretch.text[stretch.span.clone()];
     let offset = stretch.span.start;
+    // What gives orders to a model is no evidence, whatever it says.
+    let orders = orders::stretches(&stretch.text);
     text::sentences(shown)
         .into_iter()
         .map(move |range| Line {
@@ -272,7 +274,10 @@ fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {
             terms: sparse::terms(&shown[range.clone()]).collect(),
             range: range.start + offset..range.end + offset,
         })
-        .filter(|line| !line.terms.is_empty())
+        .filter(move |line| {
+            let gives_orders = orders.iter().any(|order| line.range.start < order.end && order.start < line.range.end);
+            !line.terms.is_empty() && !gives_orders
+        })
 }
 
 /// One box a line of print around the words of those bytes.

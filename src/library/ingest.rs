@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use premise_ingest::Limits;
+use premise_ingest::{Caution, Limits};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -76,11 +76,22 @@ pub(super) struct Ingested {
     pub failed: Vec<Failure>,
     /// Files of kinds that are not read, carried by others.
     pub unsupported: Vec<String>,
+    /// Files to be careful with, and why.
+    pub cautioned: Vec<Cautioned>,
     /// The first of them as an error, for a caller who brought one file.
     pub first_error: Option<Error>,
     pub pages: u64,
     pub throughput: Throughput,
     pub interrupted: bool,
+}
+
+/// A file to be careful with: it hides text from its readers, or gives orders to language models.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cautioned {
+    /// Its name.
+    pub file: String,
+    /// Why.
+    pub cautions: Vec<Caution>,
 }
 
 impl Library {
@@ -174,9 +185,11 @@ impl Library {
             let mut waiting = lock(&waiting);
             waiting.extend(group);
             let ready = carried::take_ready(&mut waiting, &mut lock(&settled));
+            let cautioned: Vec<Cautioned> = ready.iter().filter_map(|embedded| Cautioned::of(&embedded.work)).collect();
             for (id, file, pages) in self.store_group(ready)? {
                 added(id, &file, pages);
             }
+            lock(&result).cautioned.extend(cautioned);
             Ok(())
         };
         let failed = |work: Work, reason: String| {
@@ -321,6 +334,13 @@ impl Library {
             Some(error) => Err(error),
             None => Ok(throughput),
         }
+    }
+}
+
+impl Cautioned {
+    fn of(work: &Work) -> Option<Self> {
+        let ledger = work.ledger.as_ref().filter(|ledger| !ledger.document.cautions.is_empty())?;
+        Some(Self { file: ledger.place.file.clone(), cautions: ledger.document.cautions.clone() })
     }
 }
 

@@ -10,6 +10,8 @@ mod differing;
 mod documents;
 mod each;
 mod evidence;
+mod export;
+mod feedback;
 mod followup;
 mod ingest;
 mod lexical;
@@ -22,6 +24,7 @@ mod overleaf;
 mod passages;
 mod pipeline;
 mod rank;
+mod recent;
 mod refuse;
 pub mod reindex;
 mod rerank;
@@ -46,8 +49,9 @@ pub use self::{
     documents::{Added, PageText},
     each::{EachEvent, Row},
     evidence::{Quote, Signals},
+    feedback::{Export, Judgement, Opinion},
     followup::Turn,
-    ingest::{OnProgress, Progress},
+    ingest::{Cautioned, OnProgress, Progress},
     mend::Mended,
     model::Model,
     refuse::Grade,
@@ -106,6 +110,8 @@ pub struct Parts {
     pub generator: Result<Worker<Model>>,
     /// Name of that model.
     pub generator_name: String,
+    /// SHA-256 of its file, when it was verified.
+    pub generator_sha256: Option<String>,
     /// Prompt templates.
     pub prompts: Prompts,
     /// How questions are answered.
@@ -134,6 +140,8 @@ pub struct Library {
     rerank_time: Duration,
     generator: Result<Worker<Model>>,
     generator_name: String,
+    generator_sha256: Option<String>,
+    recent: recent::Recent,
     prompts: Prompts,
     answer: config::Answer,
     reading: config::Reading,
@@ -172,6 +180,8 @@ impl Library {
             rerank_time: parts.rerank_time,
             generator: parts.generator,
             generator_name: parts.generator_name,
+            generator_sha256: parts.generator_sha256,
+            recent: recent::Recent::default(),
             prompts: parts.prompts,
             answer: parts.answer,
             reading: parts.reading,

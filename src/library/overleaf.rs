@@ -71,6 +71,7 @@ mod tests {
             text: pages.join("\n\n"),
             section: Vec::new(),
             continues: false,
+            cautions: Vec::new(),
         };
         trim(&mut row, &Asked::of(question));
         assert_eq!((row.text.as_str(), row.page_start, row.page_end), (expected, first, last), "{question}");

@@ -35,6 +35,9 @@ const SAME_WORDS: f32 = 0.9;
 /// Other places that are named with a passage; with more, the count says nothing new.
 const MOST_ALSO: usize = 20;
 
+/// Cautions of its document that a passage shows.
+const MOST_CAUTIONS: usize = 3;
+
 /// A passage as it is put together.
 struct Draft {
     /// What was found, the best first.
@@ -183,16 +186,24 @@ impl Draft {
             similarity,
             also: self.also,
             why,
+            cautions: first.cautions,
             spans: first.spans,
         };
         for row in rows {
             passage.append(&row);
         }
+        passage.keep_nearest_cautions();
         passage
     }
 }
 
 impl Passage {
+    fn keep_nearest_cautions(&mut self) {
+        let pages = self.page_start..=self.page_end;
+        self.cautions.sort_by_key(|caution| caution.page.is_some_and(|page| !pages.contains(&page)));
+        self.cautions.truncate(MOST_CAUTIONS);
+    }
+
     /// Adds the chunk that follows in the document.
     fn append(&mut self, row: &ChunkRow) {
         let end = self.spans.last().map_or((0, 0), |span| (span.page, span.end));

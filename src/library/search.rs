@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use chrono::NaiveDate;
-use premise_ingest::PageSpan;
+use premise_ingest::{Caution, PageSpan};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -93,6 +93,10 @@ pub struct Passage {
     /// Why it came; only when that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,
+    /// What a person should know of its document: hidden text, orders to a language model. Those of its pages first,
+    /// three at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<Caution>,
     /// Exact spans of the stored pages.
     #[serde(skip)]
     pub spans: Vec<PageSpan>,

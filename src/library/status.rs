@@ -4,8 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Library, Progress, SyncReport};
+use super::{Cautioned, Library, Progress, SyncReport};
 use crate::{db::Failure, error::Result};
+
+/// Files that the status names; the list of files has them all.
+const MOST_CAUTIONED: u32 = 100;
 
 /// How the library stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +31,9 @@ pub struct Status {
     pub store: String,
     /// Files that could not be read.
     pub failed: Vec<Failure>,
+    /// Files to be careful with, 100 at most.
+    #[serde(default)]
+    pub cautioned: Vec<Cautioned>,
     /// The last sync.
     pub last_sync: Option<SyncReport>,
     /// When the next one is due, by the settings.
@@ -93,6 +99,12 @@ impl Library {
             embedder: self.embedder.name.clone(),
             store: self.store().describe(),
             failed: self.db.failures(None)?,
+            cautioned: self
+                .db
+                .cautioned(MOST_CAUTIONED)?
+                .into_iter()
+                .map(|(file, cautions)| Cautioned { file, cautions })
+                .collect(),
             last_sync: last.and_then(|report| serde_json::from_str(&report.json).ok()),
             next_sync: None,
             running: self.running.0.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -15,7 +15,7 @@ use tracing::info;
 use super::{
     Library, OnProgress, carried,
     documents::{checked_name, is_stopped, unreadable},
-    ingest::{Ingested, Source},
+    ingest::{Cautioned, Ingested, Source},
 };
 use crate::{
     db::{Failure, FileRow, Origin, Place},
@@ -48,6 +48,9 @@ pub struct SyncReport {
     pub failed: Vec<Failure>,
     /// Files of kinds that are not read.
     pub unsupported: Vec<String>,
+    /// Files that were read now and are to be taken with care.
+    #[serde(default)]
+    pub cautioned: Vec<Cautioned>,
     /// Pages that were read.
     pub pages: u64,
     /// Chunks that were embedded.
@@ -132,6 +135,7 @@ impl Library {
             unchanged: plan.unchanged.len(),
             failed: still_failed,
             unsupported: scan.unsupported.iter().map(|path| names.of(path)).collect(),
+            cautioned: Vec::new(),
             pages: 0,
             chunks: 0,
             seconds: 0.0,
@@ -299,6 +303,7 @@ impl Library {
         }
         report.failed.extend(ingested.failed);
         report.unsupported.extend(ingested.unsupported);
+        report.cautioned = ingested.cautioned;
         report.pages = ingested.pages;
         report.chunks = ingested.throughput.chunks;
         report.seconds = ingested.throughput.seconds;

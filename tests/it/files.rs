@@ -24,18 +24,29 @@ pub(crate) fn locked_pdf() -> Vec<u8> {
     save(document)
 }
 
+/// A PDF whose pages are drawn by these instructions, with Helvetica as `/F1`.
+pub(crate) fn drawn_pdf(contents: &[String]) -> Vec<u8> {
+    save(drawn_document(contents))
+}
+
 fn pdf_document(pages: &[&str]) -> Document {
+    let drawn = |text: &&str| {
+        let shown: Vec<_> = lines(text).iter().map(|line| format!("({line}) Tj T*")).collect();
+        format!("BT /F1 11 Tf 14 TL 72 720 Td {} ET", shown.join("\n"))
+    };
+    drawn_document(&pages.iter().map(drawn).collect::<Vec<_>>())
+}
+
+fn drawn_document(contents: &[String]) -> Document {
     let mut document = Document::with_version("1.7");
     let tree = document.new_object_id();
     let font = document.add_object(dictionary! {
         "Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Helvetica", "Encoding" => "WinAnsiEncoding",
     });
-    let kids: Vec<Object> = pages
+    let kids: Vec<Object> = contents
         .iter()
-        .map(|text| {
-            let shown: Vec<_> = lines(text).iter().map(|line| format!("({line}) Tj T*")).collect();
-            let content = format!("BT /F1 11 Tf 14 TL 72 720 Td {} ET", shown.join("\n"));
-            let content = document.add_object(Stream::new(Dictionary::new(), content.into_bytes()));
+        .map(|content| {
+            let content = document.add_object(Stream::new(Dictionary::new(), content.clone().into_bytes()));
             let page = dictionary! {
                 "Type" => "Page", "Parent" => tree, "Contents" => content,
                 "MediaBox" => vec![0.into(), 0.into(), 612.into(), 792.into()],

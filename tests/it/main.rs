@@ -1,8 +1,11 @@
 //! The program as people meet it: real files, real models, the real store, the real server and the real binary.
 
 mod answers;
+mod bundles;
+mod canaries;
 mod crash;
 mod diskfull;
+mod feedback;
 mod files;
 mod hostile;
 mod ingest;

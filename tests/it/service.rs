@@ -56,8 +56,21 @@ fn search_and_ask_have_the_shapes_that_are_promised() {
     assert_eq!(passages[0]["file"], "lease.pdf");
 
     let answer = server.post("/api/v1/ask", &question).ok();
-    let expected =
-        ["answer", "citations", "evidence", "grade", "left_out", "model", "passages", "refused", "signals", "timings"];
+    let expected = [
+        "answer",
+        "asked_at",
+        "citations",
+        "evidence",
+        "grade",
+        "id",
+        "left_out",
+        "model",
+        "passages",
+        "question",
+        "refused",
+        "signals",
+        "timings",
+    ];
     assert_eq!(keys(&answer), expected);
     for key in ["retrieve_ms", "first_token_ms", "total_ms"] {
         assert!(answer["timings"][key].is_u64(), "{answer}");

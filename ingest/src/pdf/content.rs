@@ -11,7 +11,9 @@ use super::fonts::{Code, Font};
 use super::geometry::{IDENTITY, Matrix, PageGeometry, apply, matrix_of, multiply};
 use super::lexer::{Lexer, Operand};
 use super::objects::{dictionary, entry, follow, inherited, name, number, numbers};
+use super::visible::{self, ColourSpace, Hidden, Ink, Paints, Path};
 use crate::Limits;
+use crate::caution::Unseen;
 
 const MAX_FORM_DEPTH: usize = 12;
 const MAX_SAVED_STATES: usize = 512;
@@ -34,6 +36,8 @@ pub(super) struct PageGlyphs {
     pub(super) shapes: usize,
     /// Set when a limit cut the page short.
     pub(super) cut_short: bool,
+    /// Text that a reader cannot see; none of the glyphs.
+    pub(super) unseen: Unseen,
 }
 
 /// A shown character (or ligature), on the page as shown, in points.
@@ -72,12 +76,16 @@ pub(super) fn page_glyphs(
         max_form_bytes: limits.max_page_bytes,
         operations_left: limits.max_page_operations,
         form_bytes_left: limits.max_page_bytes.saturating_mul(4),
+        paints: Paints::default(),
+        doubts: Vec::new(),
         out: PageGlyphs::default(),
     };
     let state = State::new(geometry.to_shown());
     interpreter.run(&content, resources, state.clone(), 0);
     interpreter.out.fields_start = interpreter.out.glyphs.len();
+    interpreter.paints.in_annotations = true;
     interpreter.draw_annotations(page, resources, &state);
+    interpreter.leave_out_unseen();
     Ok(interpreter.out)
 }
 
@@ -91,6 +99,7 @@ struct State {
     stretch: f64,
     leading: f64,
     rise: f64,
+    ink: Ink,
 }
 
 impl State {
@@ -104,6 +113,7 @@ impl State {
             stretch: 1.0,
             leading: 0.0,
             rise: 0.0,
+            ink: Ink::default(),
         }
     }
 }
@@ -115,6 +125,9 @@ struct Interpreter<'a, 'c> {
     max_form_bytes: usize,
     operations_left: usize,
     form_bytes_left: usize,
+    paints: Paints,
+    /// For each glyph why it may not be seen, and how many shapes were drawn before it.
+    doubts: Vec<(Option<Hidden>, u32)>,
     out: PageGlyphs,
 }
 
@@ -122,6 +135,7 @@ impl<'a> Interpreter<'a, '_> {
     fn run(&mut self, content: &[u8], resources: &'a Dictionary, mut state: State, depth: usize) {
         let mut saved: Vec<State> = Vec::new();
         let (mut text, mut line) = (IDENTITY, IDENTITY);
+        let (mut path, mut clips) = (Path::default(), false);
         let mut lexer = Lexer::new(content);
         while let Some(operator) = lexer.next_operator() {
             let operands = &lexer.operands;
@@ -185,10 +199,105 @@ impl<'a> Interpreter<'a, '_> {
                     }
                 }
                 b"BI" => self.count_image(&state),
-                b"f" | b"F" | b"f*" | b"B" | b"B*" | b"b" | b"b*" | b"S" | b"s" => self.out.shapes += 1,
-                _ => {}
+                b"re" => path.rectangle(&state.to_page, [n(0), n(1), n(2), n(3)]),
+                b"m" => path.start(&state.to_page, n(0), n(1)),
+                b"l" => path.line(&state.to_page, n(0), n(1), false),
+                b"c" => path.line(&state.to_page, n(4), n(5), true),
+                b"v" | b"y" => path.line(&state.to_page, n(2), n(3), true),
+                b"W" | b"W*" => clips = true,
+                b"f" | b"F" | b"f*" | b"B" | b"B*" | b"b" | b"b*" | b"S" | b"s" | b"n" => {
+                    self.out.shapes += usize::from(operator != b"n");
+                    let areas = path.take();
+                    if std::mem::take(&mut clips) {
+                        state.ink.clip(&areas);
+                    }
+                    if matches!(operator, b"S" | b"s") {
+                        self.paints.stroke(&areas, &state.ink, &state.to_page);
+                    } else if operator != b"n" {
+                        self.paints.fill(areas, &state.ink, operator.ends_with(b"*"));
+                    }
+                }
+                b"sh" => self.paints.unknown([f32::MIN, f32::MIN, f32::MAX, f32::MAX], &state.ink),
+                _ => self.set_ink(operator, operands, resources, &mut state.ink),
             }
         }
+    }
+
+    /// The instructions that set colours and how they are laid on.
+    fn set_ink(&self, operator: &[u8], operands: &[Operand], resources: &Dictionary, ink: &mut Ink) {
+        let space = || {
+            let name = operands.first().and_then(Operand::name).unwrap_or_default();
+            ColourSpace::of(self.document, resources, name)
+        };
+        match operator {
+            b"g" | b"rg" | b"k" => {
+                ink.fill_space = ColourSpace::of_operator(operator);
+                ink.fill = ink.fill_space.colour(operands);
+            }
+            b"G" | b"RG" | b"K" => {
+                ink.stroke_space = ColourSpace::of_operator(operator);
+                ink.stroke = ink.stroke_space.colour(operands);
+            }
+            b"cs" => {
+                ink.fill_space = space();
+                ink.fill = ink.fill_space.first();
+            }
+            b"CS" => {
+                ink.stroke_space = space();
+                ink.stroke = ink.stroke_space.first();
+            }
+            b"sc" | b"scn" => ink.fill = ink.fill_space.colour(operands),
+            b"SC" | b"SCN" => ink.stroke = ink.stroke_space.colour(operands),
+            b"w" => ink.line_width = operands.first().map_or(1.0, Operand::number) as f32,
+            b"Tr" => ink.mode = operands.first().map_or(0.0, Operand::number) as i64,
+            b"gs" => {
+                let name = operands.first().and_then(Operand::name).unwrap_or_default();
+                let all = dictionary(self.document, resources, b"ExtGState");
+                if let Some(parameters) = all.and_then(|all| dictionary(self.document, all, name)) {
+                    ink.set(self.document, parameters);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the glyphs out that nobody sees. Until the page is drawn it is not known whether invisible ones are the
+    /// text of a scan, nor what lies over the others.
+    fn leave_out_unseen(&mut self) {
+        let is_scan = visible::is_scan(self.out.image_share);
+        let page = std::mem::take(&mut self.out);
+        let mut kept = PageGlyphs { text: String::with_capacity(page.text.len()), glyphs: Vec::new(), ..page };
+        kept.fields_start = 0;
+        let mut unseen_end = [f32::NAN; 2];
+        for (at, (glyph, (doubt, below))) in page.glyphs.iter().zip(&self.doubts).enumerate() {
+            if at == page.fields_start {
+                kept.fields_start = kept.glyphs.len();
+            }
+            let text = &page.text[glyph.start as usize..glyph.end as usize];
+            let hidden = match doubt {
+                Some(Hidden::NoInk) if is_scan => None,
+                None if self.paints.is_covered(glyph, *below as usize) => Some(Hidden::Covered),
+                doubt => *doubt,
+            };
+            match hidden {
+                Some(hidden) => {
+                    let [x, y] = [0, 1].map(|axis| glyph.origin[axis] - unseen_end[axis]);
+                    let gap = if x.hypot(y) < 0.2 * glyph.up[0].hypot(glyph.up[1]) { "" } else { " " };
+                    kept.unseen.push(hidden.how(), gap);
+                    kept.unseen.push(hidden.how(), text);
+                    unseen_end = glyph.advance;
+                }
+                None => {
+                    let start = kept.text.len() as u32;
+                    kept.text.push_str(text);
+                    kept.glyphs.push(Glyph { start, end: kept.text.len() as u32, ..*glyph });
+                }
+            }
+        }
+        if page.fields_start >= page.glyphs.len() {
+            kept.fields_start = kept.glyphs.len();
+        }
+        self.out = kept;
     }
 
     fn show(&mut self, state: &State, text: &mut Matrix, string: Option<&Operand>) {
@@ -228,26 +337,38 @@ impl<'a> Interpreter<'a, '_> {
             let [page_width, page_height] = self.shown_size;
             (-1.0..=page_width + 1.0).contains(&x) && (-1.0..=page_height + 1.0).contains(&y)
         };
-        // Also false for what is not a number; text beside the page is never seen.
-        if !(on_page(origin) || on_page(advance)) || self.out.glyphs.len() >= MAX_GLYPHS {
+        if self.out.glyphs.len() >= MAX_GLYPHS {
             return;
         }
+        // Also for what is not a number.
+        let is_beside = !(on_page(origin) || on_page(advance));
         let start = self.out.text.len() as u32;
         if !font.push_text(code, &mut self.out.text) {
-            self.out.unreadable += usize::from(run != 0.0 || fall != 0.0);
+            self.out.unreadable += usize::from(!is_beside && (run != 0.0 || fall != 0.0));
             return;
         }
         let end = self.out.text.len() as u32;
         if end > start {
-            self.out.glyphs.push(Glyph {
+            let glyph = Glyph {
                 start,
                 end,
                 origin: origin.map(|value| value as f32),
                 advance: advance.map(|value| value as f32),
                 up: [(top[0] - origin[0]) as f32, (top[1] - origin[1]) as f32],
                 bold: font.bold,
-            });
+            };
+            let doubt = if is_beside {
+                Some(Hidden::Outside)
+            } else {
+                self.paints.hidden(&glyph, &state.ink, self.shown_size[1])
+            };
+            self.push(glyph, doubt);
         }
+    }
+
+    fn push(&mut self, glyph: Glyph, doubt: Option<Hidden>) {
+        self.out.glyphs.push(glyph);
+        self.doubts.push((doubt, self.paints.drawn() as u32));
     }
 
     fn font(&mut self, resources: &'a Dictionary, name: &[u8]) -> Option<Rc<Font>> {
@@ -282,6 +403,7 @@ impl<'a> Interpreter<'a, '_> {
 
     /// A picture fills the unit square of its coordinates.
     fn count_image(&mut self, state: &State) {
+        self.paints.unknown(visible::unit_square(&state.to_page), &state.ink);
         let [a, b, c, d, ..] = state.to_page;
         let [width, height] = self.shown_size;
         let share = ((a * d - b * c).abs() / (width * height).max(1.0)).min(1.0);
@@ -300,6 +422,9 @@ impl<'a> Interpreter<'a, '_> {
         let matrix = matrix_of(self.document, entry(self.document, &form.dict, b"Matrix"));
         let mut state = state.clone();
         state.to_page = multiply(&matrix, &state.to_page);
+        if let Some(bbox) = numbers::<4>(self.document, &form.dict, b"BBox") {
+            state.ink.clip(&[(visible::area(&state.to_page, bbox), true)]);
+        }
         let resources = dictionary(self.document, &form.dict, b"Resources").unwrap_or(resources);
         self.run(&content, resources, state, depth + 1);
     }
@@ -378,14 +503,15 @@ impl<'a> Interpreter<'a, '_> {
         self.out.text.push(character);
         let origin = apply(to_page, x, y);
         let top = apply(to_page, x, y + size);
-        self.out.glyphs.push(Glyph {
+        let glyph = Glyph {
             start,
             end: self.out.text.len() as u32,
             origin: origin.map(|value| value as f32),
             advance: apply(to_page, x + width, y).map(|value| value as f32),
             up: [(top[0] - origin[0]) as f32, (top[1] - origin[1]) as f32],
             bold: false,
-        });
+        };
+        self.push(glyph, None);
     }
 
     fn draw_annotation(&mut self, annotation: &'a Dictionary, resources: &'a Dictionary, state: &State) -> Option<()> {

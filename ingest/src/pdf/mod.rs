@@ -22,6 +22,7 @@ mod properties;
 mod render;
 mod scans;
 mod tables;
+mod visible;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,11 +34,11 @@ use self::geometry::PageGeometry;
 use self::lines::{Line, page_lines};
 use self::load::{Loaded, load};
 use self::page_text::{Vocabulary, compose, shown_title};
-use crate::{Document, Heading, Limits, MediaType, Page, Problem, ReadError, ReadOptions};
+use crate::{Caution, Document, Heading, Limits, MediaType, Page, Problem, ReadError, ReadOptions};
 
 pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
     let Loaded { file, pages: ids, recovered } = load(bytes, &options.passwords, &options.limits)?;
-    let mut problems = Vec::new();
+    let (mut problems, mut cautions) = (Vec::new(), Vec::new());
     if recovered {
         problems.push(Problem { page: None, message: "the file is damaged: parts of it may be missing".into() });
     }
@@ -48,7 +49,11 @@ pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, Read
     let mut fonts = FontCache::new();
     let mut drafts: Vec<Draft> = (1..)
         .zip(&ids)
-        .map(|(number, &id)| draft_page(&file, number, id, &mut fonts, &options.limits, &mut problems))
+        .map(|(number, &id)| {
+            let mut draft = draft_page(&file, number, id, &mut fonts, &options.limits, &mut problems);
+            cautions.append(&mut draft.cautions);
+            draft
+        })
         .collect();
     scans::recognise(&mut drafts, bytes, options, &mut problems);
     problems.sort_by_key(|problem| problem.page);
@@ -72,7 +77,7 @@ pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, Read
         .collect();
     headings::mark_outline(&mut pages, &outline);
     let (author, written) = (properties::author(&file), properties::written(&file));
-    Ok(Document { title, author, written, media_type: MediaType::Pdf, pages, problems })
+    Ok(Document { title, author, written, media_type: MediaType::Pdf, pages, problems, cautions })
 }
 
 /// The `ToUnicode` parser alone, for its fuzz target.
@@ -90,6 +95,7 @@ struct Draft {
     picture: Option<scans::Reason>,
     recognised: bool,
     confidence: f32,
+    cautions: Vec<Caution>,
 }
 
 fn draft_page(
@@ -101,7 +107,8 @@ fn draft_page(
     problems: &mut Vec<Problem>,
 ) -> Draft {
     let geometry = PageGeometry::of(file, id);
-    let mut draft = Draft { geometry, lines: Vec::new(), picture: None, recognised: false, confidence: 1.0 };
+    let mut draft =
+        Draft { geometry, lines: Vec::new(), picture: None, recognised: false, confidence: 1.0, cautions: Vec::new() };
     // A last resort: nothing below is known to panic.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let glyphs = page_glyphs(file, id, geometry, fonts, limits)?;
@@ -116,6 +123,7 @@ fn draft_page(
             if shown + unreadable == 0.0 {
                 draft.confidence = 1.0;
             }
+            draft.cautions = glyphs.unseen.cautions(Some(number)).collect();
             let found = page_problems(&glyphs, number);
             problems.extend(found.map(|message| Problem::on_page(number, message)));
         }

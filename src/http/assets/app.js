@@ -4,6 +4,7 @@
 import { $, Problem, count, events, get, h, lost, notice, post, seconds } from './kit.js';
 import { bare, blocks, differingOf, evidenceOf, gradeOf, numbered, plain, rowOf, sourcesOf } from './answer.js';
 import { initFiles, openFiles, showCollections, showReport } from './files.js';
+import { offerToKeep } from './keep.js';
 import { inWords, initNarrow, narrowTo, narrowing, showPlaces, widen } from './narrow.js';
 import { bestOf, passagesOf } from './passages.js';
 
@@ -136,7 +137,7 @@ function piece(mine, text) {
   }
 }
 
-function done(mine, { answer, grade, refused, left_out: leftOut, citations, differing = [], evidence, passages, model }) {
+function done(mine, { id, answer, grade, refused, left_out: leftOut, citations, differing = [], evidence, passages, model }) {
   mine.done = numbered(answer, refused ? [] : citations ?? []);
   mine.refused = Boolean(refused);
   mine.grade = gradeOf(grade, leftOut);
@@ -172,6 +173,7 @@ function done(mine, { answer, grade, refused, left_out: leftOut, citations, diff
   $('times').textContent = [
     mine.first === undefined ? '' : `First words after ${seconds(mine.first)}`, `${mine.first === undefined ? 'C' : 'c'}omplete after ${seconds(total)}`, model,
   ].filter(Boolean).join(' · ');
+  offerToKeep(id);
   $('answer-foot').hidden = nowhere;
 }
 

@@ -2,6 +2,7 @@
 
 import { $, call, count, day, get, h, lost, notice, panel, problemOf, sentence, size, soon, when } from './kit.js';
 import { labelsOf, refreshLabels } from './labels.js';
+import { cautionsOf } from './passages.js';
 
 const dialog = $('files');
 const list = $('files-list');
@@ -100,7 +101,7 @@ async function load(offset = 0) {
 }
 
 function row(document) {
-  const { id, file, collection, title, pages, size_bytes, added_at, dated, status, problems = [] } = document;
+  const { id, file, collection, title, pages, size_bytes, added_at, dated, status, problems = [], cautions = [] } = document;
   const facts = [
     dated && `dated ${day(dated)}`, status === 'ready' && count(pages, 'page'), size_bytes && size(size_bytes),
     collections.length > 1 && collection, added_at && `added ${when(added_at)}`,
@@ -137,6 +138,7 @@ function row(document) {
     h('span', { class: 'file-name', title: title && title !== file ? title : null }, file),
     h('span', { class: 'quiet' }, status === 'reading' ? `Being read… ${facts}` : facts),
     problems.map((problem) => h('span', { class: 'bad' }, sentence(problem))),
+    cautionsOf(cautions),
     labels.list,
     actions);
   return item;

@@ -1,6 +1,6 @@
 // Passages: where each stands, its words, where else they stand, and why it came.
 
-import { count, day, h, pagesOf } from './kit.js';
+import { count, day, h, pagesOf, sentence } from './kit.js';
 import { openPage } from './reader.js';
 
 let drawn = 0;
@@ -10,7 +10,7 @@ export function passagesOf(passages, { question, best, from = 0 }) {
   // The service says which words count; without it, all but the shortest do.
   const words = [...new Set(question.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? [])];
   return passages.map((passage, index) => {
-    const { document: id, file, page_start: page, text, score, dated, also = [], why } = passage;
+    const { document: id, file, page_start: page, text, score, dated, also = [], cautions = [], why } = passage;
     const n = from + index + 1;
     const described = `snippet-${drawn += 1}`;
     const bar = h('span', { class: 'score', 'aria-hidden': 'true', title: `Closeness ${score.toFixed(3)}` }, h('span'));
@@ -23,8 +23,15 @@ export function passagesOf(passages, { question, best, from = 0 }) {
       }, h('span', { class: 'passage-where' }, bar, h('b', {}, file), ` ${pagesOf(passage)}`),
       under ? h('span', { class: 'path' }, under) : null,
       h('span', { class: 'snippet', id: described }, snippet(text, why?.words.length ? why.words : words))),
+      cautionsOf(cautions),
       also.length || why ? h('div', { class: 'passage-foot' }, alsoIn(also, text), why ? whyOf(why, passage, question) : null) : null);
   });
+}
+
+/** What a person should know of a document before relying on it. */
+export function cautionsOf(cautions) {
+  if (!cautions.length) return null;
+  return h('ul', { class: 'cautions', 'aria-label': 'To be taken with care' }, cautions.map(({ message }) => h('li', {}, sentence(message))));
 }
 
 /** The score that fills the bar. */
