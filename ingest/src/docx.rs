@@ -101,6 +101,7 @@ fn is_on(element: &Element<'_>) -> bool {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of the reader that comes and goes by itself")]
 struct Body {
     flow: Flow,
     styles: Styles,

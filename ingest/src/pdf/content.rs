@@ -279,19 +279,16 @@ impl<'a> Interpreter<'a, '_> {
                 None if self.paints.is_covered(glyph, *below as usize) => Some(Hidden::Covered),
                 doubt => *doubt,
             };
-            match hidden {
-                Some(hidden) => {
-                    let [x, y] = [0, 1].map(|axis| glyph.origin[axis] - unseen_end[axis]);
-                    let gap = if x.hypot(y) < 0.2 * glyph.up[0].hypot(glyph.up[1]) { "" } else { " " };
-                    kept.unseen.push(hidden.how(), gap);
-                    kept.unseen.push(hidden.how(), text);
-                    unseen_end = glyph.advance;
-                }
-                None => {
-                    let start = kept.text.len() as u32;
-                    kept.text.push_str(text);
-                    kept.glyphs.push(Glyph { start, end: kept.text.len() as u32, ..*glyph });
-                }
+            if let Some(hidden) = hidden {
+                let [x, y] = [0, 1].map(|axis| glyph.origin[axis] - unseen_end[axis]);
+                let gap = if x.hypot(y) < 0.2 * glyph.up[0].hypot(glyph.up[1]) { "" } else { " " };
+                kept.unseen.push(hidden.how(), gap);
+                kept.unseen.push(hidden.how(), text);
+                unseen_end = glyph.advance;
+            } else {
+                let start = kept.text.len() as u32;
+                kept.text.push_str(text);
+                kept.glyphs.push(Glyph { start, end: kept.text.len() as u32, ..*glyph });
             }
         }
         if page.fields_start >= page.glyphs.len() {
