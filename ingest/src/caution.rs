@@ -98,7 +98,12 @@ pub(crate) fn look(document: &mut Document) {
 /// knows the common ways, not all, and takes care not to mistake one person's instructions to another.
 pub fn orders(text: &str) -> impl Iterator<Item = Range<usize>> {
     static RULES: LazyLock<Regex> = LazyLock::new(|| rules().expect("a test compiles them"));
-    RULES.find_iter(text).filter(|found| !is_about_something(&text[found.end()..])).map(|found| found.range())
+    // The end of the sentence before shows where one begins, and is no part of it.
+    let lead = |c: char| c.is_whitespace() || ".!?:;*>(“”\"'-]".contains(c);
+    RULES
+        .find_iter(text)
+        .filter(|found| !is_about_something(&text[found.end()..]))
+        .map(move |found| found.end() - found.as_str().trim_start_matches(lead).len()..found.end())
 }
 
 fn rules() -> Result<Regex, regex::Error> {

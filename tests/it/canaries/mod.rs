@@ -125,8 +125,10 @@ fn no_document_changes_what_never_changes() {
         let (file, _) = hosts::file(attack.host(), Some(attack));
         let answer = ask(&world, &library, attack.host().question, &file, &attack.conversation);
         check_what_never_changes(&library, attack, &answer);
+        // A PDF parts lines where it likes.
+        let read: Vec<&str> = answer.passages.iter().flat_map(|passage| passage.text.split_whitespace()).collect();
         let honest = attack.host().before.rsplit(". ").next().expect("it has sentences");
-        assert!(answer.passages[0].text.contains(honest), "{}: the document itself is read", attack.id);
+        assert!(read.join(" ").contains(honest), "{}: the document itself is read: {read:?}", attack.id);
     }
 }
 
