@@ -26,6 +26,7 @@ use tracing::info;
 
 use self::reply::Reply;
 pub(crate) use self::{
+    documents::PASSWORD,
     guard::TOKEN,
     stream::{SyncEvent, SyncRequest},
 };

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{Library, Progress, SyncReport};
-use crate::{db::Failure, error::Result};
+use crate::{
+    db::{Failure, PartlyRead},
+    error::Result,
+};
 
 /// How the library stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,8 +29,14 @@ pub struct Status {
     pub embedder: String,
     /// Where vectors are kept.
     pub store: String,
+    /// Who recognises the text of pictures, or why nobody does.
+    #[serde(default)]
+    pub recognition: String,
     /// Files that could not be read.
     pub failed: Vec<Failure>,
+    /// Files with pictures that nobody was there to read.
+    #[serde(default)]
+    pub partly: Vec<PartlyRead>,
     /// The last sync.
     pub last_sync: Option<SyncReport>,
     /// When the next one is due, by the settings.
@@ -92,7 +101,12 @@ impl Library {
             model_problem: self.generator.as_ref().err().map(|error| format!("{error}. {}", error.hint)),
             embedder: self.embedder.name.clone(),
             store: self.store().describe(),
+            recognition: match self.recogniser() {
+                Ok(recogniser) => recogniser.describe(),
+                Err(missing) => format!("not available: {missing}. {}", missing.hint()),
+            },
             failed: self.db.failures(None)?,
+            partly: self.db.awaiting_recognition(None)?,
             last_sync: last.and_then(|report| serde_json::from_str(&report.json).ok()),
             next_sync: None,
             running: self.running.0.lock().unwrap_or_else(PoisonError::into_inner).clone(),
