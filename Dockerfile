@@ -8,9 +8,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked --bin premise && install -D target/release/premise /out/premise
 
 FROM debian:bookworm-slim AS runtime
-# libstdc++: the ONNX Runtime library wants it. tzdata: the nightly time is local time.
+# libstdc++: the ONNX Runtime library wants it. tzdata: the nightly time is local time. tesseract-ocr: reads scans; for
+# other languages add tesseract-ocr-deu and so on.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libstdc++6 tzdata \
+    && apt-get install -y --no-install-recommends ca-certificates libstdc++6 tesseract-ocr tesseract-ocr-eng tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin premise \
     && install -d -o premise -g premise -m 700 /data /models

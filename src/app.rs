@@ -138,6 +138,8 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
             .map_err(|error| Error::io(format_args!("read the prompts in {}", prompts.display()), &error))?,
         answer: settings.answer.clone(),
         reading: settings.reading.clone(),
+        ocr: settings.ocr.clone(),
+        password_files: settings.passwords.clone(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Settings: `premise.toml` in the data folder, with a few that the environment may override.
 
 use std::{
+    collections::BTreeMap,
     env,
     path::{Path, PathBuf},
 };
@@ -34,6 +35,10 @@ pub struct Settings {
     pub retrieval: Retrieval,
     /// What the process that reads files may use.
     pub reading: Reading,
+    /// How the text of pictures is recognised.
+    pub ocr: Ocr,
+    /// For each collection, the file with the passwords of its locked files, one a line.
+    pub passwords: BTreeMap<String, PathBuf>,
     /// How questions are answered.
     pub answer: Answer,
 }
@@ -128,6 +133,34 @@ pub struct Reading {
     pub program: Option<PathBuf>,
 }
 
+/// How the text of pictures is recognised.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ocr {
+    /// `auto`: with Tesseract, if it is installed; `off`: not at all.
+    pub enabled: Enabled,
+    /// The languages of the files, by Tesseract's names with a plus between: `eng+deu`. After a change, the next sync
+    /// reads pictures again.
+    pub languages: String,
+    /// How many pages are read at a time; 0 is one for each core.
+    pub pages_at_once: usize,
+    /// Most seconds of CPU time for a page.
+    pub page_seconds: u64,
+    /// Most megabytes of what was recognised that are kept, so that it need not be recognised again.
+    pub cache_mb: u64,
+}
+
+/// Whether something is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enabled {
+    /// If it is there.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
 /// How questions are answered.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -188,6 +221,12 @@ impl Default for Serve {
 impl Default for Reading {
     fn default() -> Self {
         Self { seconds: 120, memory_mb: 2048, output_mb: 512, program: None }
+    }
+}
+
+impl Default for Ocr {
+    fn default() -> Self {
+        Self { enabled: Enabled::Auto, languages: "eng".to_owned(), pages_at_once: 0, page_seconds: 60, cache_mb: 512 }
     }
 }
 
@@ -253,6 +292,12 @@ fn parse(text: &str) -> std::result::Result<Settings, String> {
     if settings.reading.seconds == 0 || settings.reading.output_mb == 0 || settings.reading.memory_mb < 256 {
         return Err("under [reading], seconds and output_mb must be above 0, and memory_mb at least 256".to_owned());
     }
+    let language = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !settings.ocr.languages.split('+').all(language) || settings.ocr.page_seconds == 0 {
+        return Err(
+            "under [ocr], languages must be names such as \"eng\" or \"eng+deu\", and page_seconds above 0".to_owned()
+        );
+    }
     Ok(settings)
 }
 
@@ -279,6 +324,9 @@ mod tests {
         check("[retrieval]\nreranker = \"bge-reranker-base\"\nrerank_ms = -1", Err("rerank_ms"));
         check("[answer]\npassages = 0", Err("above 0"));
         check("[reading]\nmemory_mb = 100", Err("at least 256"));
+        check("[ocr]\nenabled = \"off\"\nlanguages = \"eng+chi_sim\"", Ok(()));
+        check("[ocr]\nlanguages = \"eng, deu\"", Err("eng+deu"));
+        check("[passwords]\nleases = \"/srv/leases.passwords\"", Ok(()));
         check("[reading]\nprogram = \"/bin/true\"", Err("unknown field `program`"));
     }
 

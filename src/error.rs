@@ -48,6 +48,11 @@ pub struct Error {
     pub hint: String,
 }
 
+/// The code of a file that nobody was there to recognise.
+pub(crate) const NEEDS_RECOGNITION: &str = "needs_recognition";
+/// The code of a file that no password opened.
+pub(crate) const LOCKED: &str = "locked_file";
+
 /// A result that people see.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -126,7 +131,8 @@ impl From<premise_ingest::ReadError> for Error {
         let (kind, code) = match &error {
             ReadError::Unsupported { .. } => (Kind::Unsupported, "unsupported_file"),
             ReadError::TooLarge { .. } => (Kind::TooLarge, "file_too_large"),
-            ReadError::Locked => (Kind::Unreadable, "locked_file"),
+            ReadError::Locked => (Kind::Unreadable, LOCKED),
+            ReadError::NeedsRecognition { .. } => (Kind::Unreadable, NEEDS_RECOGNITION),
             ReadError::Empty => (Kind::Unreadable, "empty_file"),
             _ => (Kind::Unreadable, "unreadable_file"),
         };

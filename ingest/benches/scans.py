@@ -73,17 +73,21 @@ KINDS = [clean, skewed, noisy, fax]
 
 
 def originals(folder, count):
-    """Pages spread over the files: their text and picture."""
+    """Pages spread over the files, the second of each first: their text and picture."""
     files = sorted(folder.rglob("*.pdf"))
+    files = files[:: max(1, len(files) // count)]
     taken = []
-    for path in files[:: max(1, len(files) // count)]:
-        with pypdfium2.PdfDocument(path) as document:
-            page = document[min(1, len(document) - 1)]
-            text = words(page.get_textpage().get_text_range())
-            if len(text) >= MIN_WORDS:
-                taken.append((text, page.render(scale=DPI / 72).to_pil().convert("RGB")))
-        if len(taken) == count:
-            break
+    for turn in range(1, count + 1):
+        for path in files:
+            with pypdfium2.PdfDocument(path) as document:
+                if turn > 1 and turn >= len(document):
+                    continue
+                page = document[min(turn, len(document) - 1)]
+                text = words(page.get_textpage().get_text_range())
+                if len(text) >= MIN_WORDS:
+                    taken.append((text, page.render(scale=DPI / 72).to_pil().convert("RGB")))
+            if len(taken) == count:
+                return taken
     return taken
 
 

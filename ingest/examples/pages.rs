@@ -5,22 +5,24 @@ use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
-use premise_ingest::{Ocr, ReadOptions, read_with};
+use premise_ingest::{ReadOptions, Recognise, Tesseract, read_with};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut options = ReadOptions::default();
+    let mut tesseract = None;
     let mut files = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--list" => files.extend(std::fs::read_to_string(value()?)?.lines().map(str::to_owned)),
-            "--ocr" => options.ocr = Some(Ocr::find(&value()?, None)?),
+            "--ocr" => tesseract = Some(Tesseract::find(&value()?)?),
             "--password" => options.passwords.push(value()?),
             _ => files.push(argument),
         }
     }
+    options.recogniser = tesseract.as_ref().map(|tesseract| tesseract as &dyn Recognise);
     let mut out = std::io::stdout().lock();
     for file in files {
         let name = Path::new(&file).file_name().unwrap_or_default().to_string_lossy().to_lowercase();

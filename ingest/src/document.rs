@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Caution, Ocr, caution, docx, html, mail, odt, outlook, pdf, picture, rtf, sheets, slides, table, text};
+use crate::{
+    Caution, Recognise, caution, docx, html, mail, odt, outlook, pdf, picture, rtf, sheets, slides, table, text,
+};
 
 /// Reads a file with nothing but limits: no passwords, and no text recognition for scans.
 pub fn read(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ReadError> {
@@ -41,7 +43,7 @@ pub fn read_with(file_name: &str, bytes: &[u8], options: &ReadOptions) -> Result
         MediaType::Pptx => slides::read(bytes, limits)?,
         MediaType::Mail => return mail::read(bytes, limits).map(looked_at),
         MediaType::OutlookMail => return outlook::read(bytes, limits).map(looked_at),
-        MediaType::Picture => picture::read(bytes)?,
+        MediaType::Picture => picture::read(bytes, options)?,
     };
     Ok(looked_at(Reading { document, attachments: Vec::new() }))
 }
@@ -70,14 +72,14 @@ pub struct Attachment {
 }
 
 /// How a file is to be read.
-#[derive(Clone, Debug, Default)]
-pub struct ReadOptions {
+#[derive(Clone, Default)]
+pub struct ReadOptions<'a> {
     /// How much of it is read before it is refused.
     pub limits: Limits,
     /// Tried on a locked file, one after another, after the empty one.
     pub passwords: Vec<String>,
     /// Reads pages that are pictures. Without it they are problems on their document.
-    pub ocr: Option<Ocr>,
+    pub recogniser: Option<&'a dyn Recognise>,
 }
 
 /// A file as text: pages in order, and what could not be read of them.
@@ -290,12 +292,18 @@ pub struct Problem {
     pub page: Option<u32>,
     /// What went wrong, lower case, without a full stop.
     pub message: String,
+    /// Set when the page is a picture that nobody was there to read: worth another try when someone is.
+    pub awaits_recognition: bool,
 }
 
 impl Problem {
-    pub(crate) fn on_page(page: u32, message: String) -> Self {
-        let page = Some(page);
-        Self { page, message }
+    /// One that concerns the whole file.
+    pub fn on_file(message: impl Into<String>) -> Self {
+        Self { page: None, message: message.into(), awaits_recognition: false }
+    }
+
+    pub(crate) fn on_page(page: u32, message: impl Into<String>) -> Self {
+        Self { page: Some(page), ..Self::on_file(message) }
     }
 }
 
@@ -352,15 +360,21 @@ pub enum ReadError {
     /// The structure is broken beyond repair.
     #[error("the file is damaged: {0}")]
     Damaged(String),
-    /// Pages without any text, as scanners make them.
-    #[error("the file has no text layer on any of its {pages} pages")]
+    /// Pages without any text, also where they are pictures.
+    #[error("no text can be found on {}", count(*pages, "page"))]
     NoText {
         /// How many pages were looked at.
         pages: usize,
     },
-    /// A picture, which has no text of its own.
-    #[error("the file is a picture, whose text has to be recognised first")]
-    Picture,
+    /// Pages that should have text, none of which could be read; of the first of them, why.
+    #[error("nothing of it can be read: {0}")]
+    NothingReadable(String),
+    /// Pictures, as scanners and cameras make them, and nobody to read them.
+    #[error("all of it is pictures ({}), and text recognition is not available", count(*pages, "page"))]
+    NeedsRecognition {
+        /// How many pages were looked at.
+        pages: usize,
+    },
     /// A limit of [`Limits`] is passed.
     #[error("the file is too large: {found} {what}, the limit is {limit}")]
     TooLarge {
@@ -380,11 +394,23 @@ impl ReadError {
             Self::Empty => "Check that the file was copied completely, then add it again.",
             Self::Unsupported { .. } => "Save it as PDF, .docx, .txt or .md and add that file instead.",
             Self::NotWhatItSays { .. } => "Open it in the program it came from and save it again under the right type.",
-            Self::Locked => "Open it with its password, save a copy without one and add the copy.",
+            Self::Locked => {
+                "Give the password if it is a PDF (`[passwords]` in the settings, or `premise add --password-file`); \
+                 of other files save a copy without one."
+            }
+            Self::NothingReadable(_) => "Open it and save or scan it anew; `premise doctor` looks at text recognition.",
             Self::Damaged(_) => "Get the file again from where it came, or open it and save it anew as PDF.",
-            Self::Picture => "Run it through text recognition (OCR) and add the result, a PDF or a text file.",
-            Self::NoText { .. } => "It is probably a scan: run it through text recognition (OCR) and add the result.",
+            Self::NoText { .. } => {
+                "Look whether it shows any text at all; if it does, scan it again, darker or sharper."
+            }
+            Self::NeedsRecognition { .. } => {
+                "Install Tesseract (on Debian and Ubuntu: apt install tesseract-ocr); then it is read by itself."
+            }
             Self::TooLarge { .. } => "Split the file into smaller ones and add those.",
         }
     }
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

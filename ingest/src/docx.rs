@@ -28,12 +28,12 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
             && let Err(error) = text.read(notes, &xml, limits)
         {
             let message = format!("notes of the document cannot be read: {error}");
-            problems.push(Problem { page: None, message });
+            problems.push(Problem::on_file(message));
         }
     }
     if text.has_deletions {
         let message = "the document has tracked changes: deleted text was left out, inserted text is in".to_owned();
-        problems.push(Problem { page: None, message });
+        problems.push(Problem::on_file(message));
     }
     let document = Document { title: text.title, problems, ..text.flow.document(MediaType::Docx, limits)? };
     Ok(Properties::of(&mut archive)?.apply(document))

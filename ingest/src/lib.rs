@@ -40,7 +40,7 @@ pub use document::{
     read_with, read_with_attachments,
 };
 pub use folder::{FoundFile, KnownFile, Plan, Scan, hash_bytes, hash_file, plan, scan};
-pub use ocr::{Ocr, OcrMissing, Picture, SeenWord};
+pub use ocr::{Picture, Recognise, Recognised, SeenWord, Tesseract, TesseractMissing, drop_kept, trim_kept};
 pub use tokens::{TokenCounter, TokenizerError};
 
 /// The revision of this crate's reading and chunking: raised when the same bytes would give

@@ -36,7 +36,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Reading, ReadError> 
         let name = part.attachment_name().or_else(|| nested(part)?.subject());
         if is_sealed(part) {
             let message = "the mail is encrypted or sealed: what is within cannot be read".to_owned();
-            problems.push(Problem { page: None, message });
+            problems.push(Problem::on_file(message));
         } else if !is_decoration(part) {
             attachments.add(name, extension(part), content(&message, part))?;
         }

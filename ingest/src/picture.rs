@@ -1,12 +1,102 @@
-//! Pictures: their text is only to be had by text recognition, which plugs in here.
+//! Pictures as documents: photographs and scans of pages, one or several in a file. Only this file names `image`.
 
-use crate::{Document, MediaType, ReadError};
+use std::io::Cursor;
 
-/// Refuses a picture with the reason; a file that is none says so.
-pub(crate) fn read(bytes: &[u8]) -> Result<Document, ReadError> {
-    const BEGINNINGS: [&[u8]; 4] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*"];
-    if BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning)) {
-        return Err(ReadError::Picture);
+use image::{DynamicImage, ImageDecoder, ImageReader};
+
+use crate::{Document, Limits, MediaType, Picture, ReadError, ReadOptions, pdf};
+
+/// Few pictures say how large the page is, and many that do are wrong: it is taken for the largest that fits on A4.
+const PAGE_INCHES: [f32; 2] = [8.3, 11.7];
+/// Poster scanners give as much; more is not a page.
+const MOST_SIDE_PIXELS: u32 = 20_000;
+
+/// Reads each picture of a file as a page.
+pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
+    let pages = match bytes {
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] => Pages::One,
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Pages::Tiff(tiff_pages(bytes, options.limits.max_pages)),
+        _ => return Err(ReadError::NotWhatItSays { named: MediaType::Picture.name() }),
+    };
+    let count = match &pages {
+        Pages::One => 1,
+        Pages::Tiff(offsets) => offsets.len(),
+    };
+    Limits::check("pages", count, options.limits.max_pages)?;
+    let Some(recogniser) = options.recogniser else { return Err(ReadError::NeedsRecognition { pages: count }) };
+    match pages {
+        Pages::One => pdf::read_pictures(std::iter::once_with(|| picture(bytes)), recogniser),
+        Pages::Tiff(offsets) => {
+            let mut bytes = bytes.to_vec();
+            let is_little = bytes[0] == b'I';
+            let page = |offset: u32| {
+                // The reader takes the first picture only: each becomes the first in turn.
+                bytes[4..8].copy_from_slice(&if is_little { offset.to_le_bytes() } else { offset.to_be_bytes() });
+                picture(&bytes)
+            };
+            pdf::read_pictures(offsets.into_iter().map(page), recogniser)
+        }
     }
-    Err(ReadError::NotWhatItSays { named: MediaType::Picture.name() })
+}
+
+enum Pages {
+    One,
+    /// Where the list of tags of each picture begins.
+    Tiff(Vec<u32>),
+}
+
+/// The lists of tags, one after another (TIFF 6.0, section 2): each has the place of the next at its end. At most one
+/// more than `most`.
+fn tiff_pages(bytes: &[u8], most: usize) -> Vec<u32> {
+    /// A tag with its value takes so many bytes.
+    const TAG_BYTES: usize = 12;
+    let is_little = bytes[0] == b'I';
+    let short = |at: usize| {
+        let two: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
+        Some(if is_little { u16::from_le_bytes(two) } else { u16::from_be_bytes(two) })
+    };
+    let long = |at: usize| {
+        let four: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
+        Some(if is_little { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) })
+    };
+    let mut pages = Vec::new();
+    let mut next = long(4);
+    // One that leads back to an earlier one would never end.
+    while let Some(offset) = next.filter(|offset| *offset != 0 && !pages.contains(offset)) {
+        let Some(tags) = short(offset as usize).filter(|_| pages.len() <= most) else { break };
+        pages.push(offset);
+        next = long(offset as usize + 2 + usize::from(tags) * TAG_BYTES);
+    }
+    pages
+}
+
+/// The file's first picture, upright and grey.
+fn picture(bytes: &[u8]) -> Result<Picture, String> {
+    let failed = |error: image::ImageError| format!("it cannot be drawn: {error}");
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let mut limits = image::Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(MOST_SIDE_PIXELS), Some(MOST_SIDE_PIXELS));
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let orientation = decoder.orientation().map_err(failed)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    image.apply_orientation(orientation);
+    let grey = on_white(image);
+    let (width, height) = (grey.width() as usize, grey.height() as usize);
+    let [short, long] = [width.min(height), width.max(height)].map(|pixels| pixels as f32 / 72.0);
+    let pixels_per_point = (short / PAGE_INCHES[0]).max(long / PAGE_INCHES[1]);
+    Ok(Picture { width, height, grey: grey.into_raw(), pixels_per_point })
+}
+
+/// What shines through is paper.
+fn on_white(image: DynamicImage) -> image::GrayImage {
+    if !image.color().has_alpha() {
+        return image.into_luma8();
+    }
+    let mut image = image.into_luma_alpha8();
+    for pixel in image.pixels_mut() {
+        let [grey, alpha] = pixel.0.map(u32::from);
+        pixel.0[0] = ((grey * alpha + 255 * (255 - alpha)) / 255) as u8;
+    }
+    DynamicImage::from(image).into_luma8()
 }

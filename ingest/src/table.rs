@@ -28,7 +28,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, ReadError>
         flow.end_row();
         flow.check(limits)?;
     }
-    let problem = || Problem { page: None, message: "some characters are not valid in the file's encoding".into() };
+    let problem = || Problem::on_file("some characters are not valid in the file's encoding");
     let problems = lossy.then(problem).into_iter().collect();
     Ok(Document { problems, ..flow.document(MediaType::Csv, limits)? })
 }

@@ -19,7 +19,7 @@ pub(crate) fn read(bytes: &[u8], media_type: MediaType, limits: &Limits) -> Resu
     if pages.iter().all(|page| page.text.is_empty()) {
         return Err(ReadError::Empty);
     }
-    let problem = || Problem { page: None, message: "some characters are not valid in the file's encoding".into() };
+    let problem = || Problem::on_file("some characters are not valid in the file's encoding");
     Ok(Document {
         title: title(&text, media_type),
         author: None,

@@ -8,17 +8,24 @@ use std::{
 };
 
 use premise_ingest::Caution;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use ureq::{Agent, Body, http::Response};
+use ureq::{
+    Agent, Body,
+    http::{HeaderValue, Response},
+};
 
 use super::{desk::Listed, keep::Which, progress::Bar};
 use crate::{
     datadir::Contact,
     db::Failure,
     error::{Error, Kind, Result},
-    http::{ExportRequest, SyncEvent, SyncRequest, TOKEN},
-    library::{Added, Answer, Cautioned, Export, Found, Judgement, Progress, Row, SearchRequest, Status, SyncReport},
+    http::{ExportRequest, PASSWORD, SyncEvent, SyncRequest, TOKEN},
+    library::{
+        Added, Answer, Cautioned, Export, Found, Judgement, PartlyRead, Progress, Row, SearchRequest, Status,
+        SyncReport,
+    },
 };
 
 /// Larger than any bundle.
@@ -105,7 +112,14 @@ impl Client {
         report.ok_or_else(broke_off)
     }
 
-    pub(super) fn add(&self, collection: &str, files: &[PathBuf], stop: &AtomicBool, bar: &Bar) -> Result<Added> {
+    pub(super) fn add(
+        &self,
+        collection: &str,
+        files: &[PathBuf],
+        passwords: &[SecretString],
+        stop: &AtomicBool,
+        bar: &Bar,
+    ) -> Result<Added> {
         let started = Instant::now();
         let mut added = Added::default();
         let mut uploads = Vec::new();
@@ -126,8 +140,13 @@ impl Client {
                 break;
             }
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            match self.upload(collection, &name, path) {
+            match self.upload(collection, &name, path, passwords) {
                 Ok(document) => {
+                    let problems: Vec<String> =
+                        serde_json::from_value(document["problems"].clone()).unwrap_or_default();
+                    if !problems.is_empty() {
+                        added.partly.push(PartlyRead { file: name.clone(), problems });
+                    }
                     added.pages += document["pages"].as_u64().unwrap_or_default();
                     added.chunks += document["chunks"].as_u64().unwrap_or_default();
                     let cautions: Vec<Caution> =
@@ -143,6 +162,7 @@ impl Client {
                     hint: error.hint,
                     size_bytes: 0,
                     modified_ms: 0,
+                    awaits: None,
                 }),
             }
             bar.note(Progress::Advanced { size_bytes: size(path) });
@@ -152,15 +172,18 @@ impl Client {
         Ok(added)
     }
 
-    fn upload(&self, collection: &str, name: &str, path: &Path) -> Result<Value> {
+    fn upload(&self, collection: &str, name: &str, path: &Path, passwords: &[SecretString]) -> Result<Value> {
         let file =
             std::fs::File::open(path).map_err(|error| Error::io(format_args!("open {}", path.display()), &error))?;
-        let request = self
+        let mut request = self
             .agent
             .post(self.url("documents"))
             .query("collection", collection)
             .query("file", name)
             .header("content-type", "application/octet-stream");
+        for password in passwords {
+            request = request.header(PASSWORD, http_password(password)?);
+        }
         let mut reply: Value = read(request.send(&file).map_err(|error| unreachable(&error))?)?;
         Ok(reply["document"].take())
     }
@@ -236,6 +259,20 @@ impl Client {
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1/{path}", self.contact.url)
     }
+}
+
+/// A password as a header, which no log has.
+fn http_password(password: &SecretString) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(password.expose_secret().as_bytes()).map_err(|_| {
+        Error::new(
+            Kind::BadInput,
+            "bad_passwords",
+            "a password has a control character in it",
+            "Check the file of passwords",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn read<T: DeserializeOwned>(response: Response<Body>) -> Result<T> {

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use secrecy::SecretString;
+
 use super::{blocking, client::Client, keep::Which, progress::Bar};
 use crate::{
     app,
@@ -67,6 +69,7 @@ impl Desk {
         &self,
         collection: String,
         files: Vec<PathBuf>,
+        passwords: Vec<SecretString>,
         stop: Arc<AtomicBool>,
         quiet: bool,
     ) -> Result<Added> {
@@ -75,7 +78,7 @@ impl Desk {
             Self::Alone { library, .. } => {
                 let library = library.clone();
                 blocking(move || {
-                    let added = library.add(&collection, &files, &stop, &|progress| bar.note(progress))?;
+                    let added = library.add(&collection, &files, &passwords, &stop, &|progress| bar.note(progress))?;
                     bar.finish();
                     Ok(added)
                 })
@@ -83,7 +86,7 @@ impl Desk {
             }
             Self::Server(client) => {
                 let client = client.clone();
-                blocking(move || client.add(&collection, &files, &stop, &bar)).await
+                blocking(move || client.add(&collection, &files, &passwords, &stop, &bar)).await
             }
         }
     }

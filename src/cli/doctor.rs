@@ -12,8 +12,9 @@ use crate::{
     app,
     config::{self, Settings},
     error::{Error, Result},
+    library::passwords,
     models,
-    reader::{Landlock, Reader},
+    reader::{Landlock, NoRecogniser, Reader, Recogniser},
 };
 
 /// Below this, a few large files or a new index may fill the disk.
@@ -74,7 +75,8 @@ fn findings(data_dir: &Path) -> Vec<Finding> {
     findings.extend(models(&settings));
     findings.push(processor());
     findings.extend(reader(&settings));
-    findings.push(tesseract(std::env::var_os("PATH").as_deref()));
+    findings.extend(recognition(&settings));
+    findings.extend(passwords(&settings));
     findings
 }
 
@@ -152,7 +154,7 @@ fn processor() -> Finding {
 
 /// Starts the process that reads files, which says what holds it in.
 fn reader(settings: &Settings) -> Vec<Finding> {
-    let confinement = match Reader::new(&settings.reading, &premise_ingest::Limits::default()).confinement() {
+    let confinement = match Reader::new(&settings.reading, &premise_ingest::Limits::default(), None).confinement() {
         Ok(confinement) => confinement,
         Err(error) => return vec![bad("reader", &error)],
     };
@@ -189,16 +191,43 @@ fn reader(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-fn tesseract(path: Option<&std::ffi::OsStr>) -> Finding {
-    let folders = path.map(std::env::split_paths).into_iter().flatten();
-    match folders.map(|folder| folder.join("tesseract")).find(|program| program.is_file()) {
-        Some(program) => good("tesseract", format!("is {}", program.display())),
-        None => warning(
-            "tesseract",
-            "is not installed: the text of scans cannot be read",
-            "On Debian and Ubuntu: apt install tesseract-ocr, and tesseract-ocr-deu and so on for other languages",
-        ),
+/// Is there someone who reads pictures, and does it work within its walls?
+fn recognition(settings: &Settings) -> Vec<Finding> {
+    let recogniser = match Recogniser::find(&settings.ocr, &settings.reading) {
+        Ok(recogniser) => recogniser,
+        Err(missing @ NoRecogniser::Off) => return vec![good("tesseract", missing.to_string())],
+        Err(missing) => {
+            let message = format!("{missing}: the text of scans and pictures cannot be read");
+            return vec![warning("tesseract", message, &missing.hint())];
+        }
+    };
+    let others: Vec<&str> =
+        recogniser.known_languages().iter().map(String::as_str).filter(|name| *name != "osd").collect();
+    match recogniser.try_out() {
+        Ok(()) => {
+            let message =
+                format!("{} reads scans and pictures; there is data of {}", recogniser.describe(), others.join(", "));
+            vec![good("tesseract", message)]
+        }
+        Err(reason) => {
+            let hint =
+                "Look whether `tesseract` works by itself; if it does, report this message with the system's name";
+            vec![warning("tesseract", format!("{} does not work: {reason}", recogniser.describe()), hint)]
+        }
     }
+}
+
+/// The files of passwords: is each there, and for this account alone?
+fn passwords(settings: &Settings) -> Vec<Finding> {
+    let look = |(collection, file): (&String, &PathBuf)| match std::fs::metadata(file) {
+        Ok(metadata) if passwords::is_open_to_others(&metadata) => {
+            let message = format!("{} (of {collection}) can be read by other accounts", file.display());
+            warning("passwords", message, "Run `chmod 600` on it")
+        }
+        Ok(_) => good("passwords", format!("{} (of {collection}) is there", file.display())),
+        Err(error) => bad("passwords", &Error::io(format_args!("open {}", file.display()), &error)),
+    };
+    settings.passwords.iter().map(look).collect()
 }
 
 fn good(about: &'static str, message: impl Into<String>) -> Finding {

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Kind, Result},
     http::file_name,
     library::Answer,
-    reader::Reader,
+    reader::{File, Reader, Recogniser},
 };
 
 #[derive(Args)]
@@ -125,10 +125,12 @@ pub(super) fn verify(args: &VerifyArgs, settings: &Settings) -> Result<ExitCode>
             "Give the folder that the original files lie in",
         ));
     }
-    let mut reader = Reader::new(&settings.reading, &Limits::default());
+    let recogniser = Recogniser::find(&settings.ocr, &settings.reading).ok();
+    let mut reader = Reader::new(&settings.reading, &Limits::default(), recogniser.as_ref());
     let mut read = |name: &str, bytes: &[u8]| {
         let never = AtomicBool::new(false);
-        let reading = reader.read(name, bytes, &never).map_err(|error| error.message)?;
+        let file = File { name, bytes, passwords: &[], kept: None };
+        let reading = reader.read(file, &never).map_err(|error| error.message)?;
         Ok(reading.document.pages.into_iter().map(|page| page.text).collect())
     };
     let verdict = bundle::verify(&bytes, args.files.as_deref(), &mut read);

@@ -12,6 +12,7 @@ mod setup;
 mod show;
 
 use std::{
+    ffi::OsString,
     io::IsTerminal,
     path::PathBuf,
     process::ExitCode,
@@ -22,6 +23,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
 
 use crate::{
     app,
@@ -29,7 +31,7 @@ use crate::{
     datadir::{self, Owner},
     error::{Error, Kind, Result},
     eval, http,
-    library::{Library, SearchRequest},
+    library::{Library, SearchRequest, passwords},
     reader, telemetry,
 };
 
@@ -64,9 +66,12 @@ enum Verb {
     Setup(setup::SetupArgs),
     /// Read files, or all files of folders, and keep a copy of each
     Add {
-        /// PDF, Office, mail, web or text files, or folders
+        /// PDF, Office, mail, web, picture or text files, or folders
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// The file with the passwords of locked PDF files, one a line; "-" asks for one, or reads standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
         #[command(flatten)]
         collection: IntoCollection,
         #[command(flatten)]
@@ -160,6 +165,18 @@ enum Verb {
     /// Read files from standard input for another process of this program
     #[command(name = reader::VERB, hide = true)]
     ReadFiles,
+    /// Become the program that reads a picture, within walls
+    #[command(name = reader::PICTURE_VERB, hide = true)]
+    ReadPicture {
+        #[arg(long)]
+        memory_mb: u64,
+        #[arg(long)]
+        seconds: u64,
+        #[arg(long)]
+        data: Vec<PathBuf>,
+        #[arg(last = true)]
+        program: Vec<OsString>,
+    },
 }
 
 #[derive(Args)]
@@ -233,8 +250,12 @@ impl Question {
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    if matches!(cli.verb, Verb::ReadFiles) {
-        return reader::serve();
+    match cli.verb {
+        Verb::ReadFiles => return reader::serve(),
+        Verb::ReadPicture { memory_mb, seconds, data, program } => {
+            return reader::become_program(&reader::Walls { memory_mb, seconds, data }, &program);
+        }
+        _ => {}
     }
     telemetry::start(matches!(cli.verb, Verb::Serve { .. }));
     let json = cli.verb.wants_json();
@@ -311,8 +332,12 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
 
 async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     match verb {
-        Verb::Add { files, collection, form } => {
-            let added = desk.add(collection.collection, files, stop, form.json).await?;
+        Verb::Add { files, password_file, collection, form } => {
+            let passwords = match password_file {
+                Some(file) => blocking(move || given_passwords(&file)).await?,
+                None => Vec::new(),
+            };
+            let added = desk.add(collection.collection, files, passwords, stop, form.json).await?;
             show::added(&added, form.json);
             if added.added.is_empty() && !added.failed.is_empty() {
                 return Ok(ExitCode::FAILURE);
@@ -361,8 +386,21 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
         | Verb::Bench(_)
         | Verb::Doctor { .. }
         | Verb::ReadFiles
+        | Verb::ReadPicture { .. }
         | Verb::Reindex(_) => Err(Error::internal("this verb has no desk")),
     }
+}
+
+/// Never from an argument, which other accounts of the machine can see.
+fn given_passwords(file: &std::path::Path) -> Result<Vec<SecretString>> {
+    if file != std::path::Path::new("-") {
+        return passwords::passwords_in(file);
+    }
+    let failed = |error: std::io::Error| Error::io("read the password", &error);
+    if std::io::stdin().is_terminal() {
+        return Ok(vec![rpassword::prompt_password("Password: ").map_err(failed)?.into()]);
+    }
+    Ok(passwords::lines(&std::io::read_to_string(std::io::stdin()).map_err(failed)?))
 }
 
 /// The desk is open for the run alone: between two runs by the clock the data folder is free for other verbs, and a
@@ -436,6 +474,11 @@ async fn serve_library(
     library.warm_up();
     let mending = library.clone();
     tokio::task::spawn_blocking(move || {
+        match mending.recogniser() {
+            Ok(recogniser) => tracing::info!(recogniser = recogniser.describe(), "pictures are read"),
+            Err(reader::NoRecogniser::Off) => tracing::info!("pictures are not read: the settings say so"),
+            Err(missing) => tracing::warn!(%missing, hint = missing.hint(), "scans and pictures are not read"),
+        }
         if let Err(error) = mending.mend(crate::library::never(), &|_| {}) {
             tracing::error!(%error, "cannot bring the index and the ledger together");
         }
@@ -524,7 +567,7 @@ impl Verb {
             Self::Eval(args) => args.json,
             Self::Bench(args) => args.wants_json(),
             Self::Setup(args) => args.json,
-            Self::Serve { .. } | Self::Demo(_) | Self::ReadFiles => false,
+            Self::Serve { .. } | Self::Demo(_) | Self::ReadFiles | Self::ReadPicture { .. } => false,
         }
     }
 }

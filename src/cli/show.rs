@@ -10,8 +10,8 @@ use crate::{
     db::Failure,
     error::Error,
     library::{
-        Added, Answer, Cautioned, EmbedderChoice, Export, Found, Grade, Judgement, Passage, Quote, Row, Status,
-        SyncReport, Version, Why,
+        Added, Answer, Cautioned, EmbedderChoice, Export, Found, Grade, Judgement, PartlyRead, Passage, Quote, Row,
+        Status, SyncReport, Version, Why,
     },
 };
 
@@ -38,6 +38,7 @@ pub(super) fn added(added: &Added, json: bool) {
     );
     failures(&added.failed);
     cautioned(&added.cautioned);
+    read_in_part(&added.partly);
     if added.interrupted {
         println!("Stopped before the end: the same command goes on where it stopped.");
     }
@@ -71,6 +72,7 @@ pub(super) fn sync_report(report: &SyncReport, json: bool) {
     }
     failures(&report.failed);
     cautioned(&report.cautioned);
+    read_in_part(&report.partly);
     if !report.unsupported.is_empty() {
         println!("Not of a kind that is read: {}", report.unsupported.join(", "));
     }
@@ -87,7 +89,7 @@ pub(super) fn found(found: &Found, json: bool) {
         println!("Nothing found.");
     }
     for passage in &found.passages {
-        println!("[{}] {}", passage.n, place(passage));
+        println!("[{}] {}{}", passage.n, place(passage), recognised(passage.recognised));
         if !passage.section.is_empty() {
             println!("    {}", passage.section.join(" › "));
         }
@@ -251,6 +253,7 @@ pub(super) fn status(status: &Status, json: bool) {
     }
     println!("Embedder   {}", status.embedder);
     println!("Store      {}", status.store);
+    println!("Pictures   {}", status.recognition);
     match &status.last_sync {
         Some(report) => println!(
             "Last sync  {} of {}: {} added, {} changed, {} deleted, {} failed",
@@ -271,6 +274,7 @@ pub(super) fn status(status: &Status, json: bool) {
     }
     failures(&status.failed);
     cautioned(&status.cautioned);
+    read_in_part(&status.partly);
 }
 
 pub(super) fn exported(path: &Path, size_bytes: usize, json: bool) {
@@ -359,6 +363,30 @@ fn cautioned(cautioned: &[Cautioned]) {
     }
 }
 
+/// A folder of manuals may have hundreds; the page and `--json` have all.
+const MOST_IN_PART: usize = 20;
+
+fn read_in_part(partly: &[PartlyRead]) {
+    if partly.is_empty() {
+        return;
+    }
+    println!("Read in part:");
+    for file in partly.iter().take(MOST_IN_PART) {
+        println!("  {}: {}", file.file, first_of(&file.problems));
+    }
+    if partly.len() > MOST_IN_PART {
+        println!("  and {} more; --json names all.", count(partly.len() - MOST_IN_PART, "file"));
+    }
+}
+
+fn first_of(problems: &[String]) -> String {
+    match problems {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, rest @ ..] => format!("{first}; and {} more", rest.len()),
+    }
+}
+
 fn failures(failed: &[Failure]) {
     if failed.is_empty() {
         return;
@@ -375,6 +403,10 @@ fn place(passage: &Passage) -> String {
     } else {
         format!("{}, pages {}-{}", passage.file, passage.page_start, passage.page_end)
     }
+}
+
+fn recognised(confidence: Option<f32>) -> String {
+    confidence.map(|sure| format!("  (recognised in a picture, {:.0} % sure)", sure * 100.0)).unwrap_or_default()
 }
 
 fn indented(text: &str) -> String {

@@ -1,10 +1,10 @@
 //! Documents with their pages and chunks: written whole in one transaction, read by page or by chunk.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use premise_ingest::{Caution, Chunk, Document, PageSpan, Word};
 use rusqlite::{OptionalExtension, Params, ToSql, Transaction, params, params_from_iter};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Db, Result, files::Place, words};
@@ -70,6 +70,8 @@ pub struct PageRow {
     pub text: String,
     /// Where each word stands on it.
     pub words: Vec<Word>,
+    /// How sure the reader of pictures was of its words, from 0 to 1; none when its text is the file's own.
+    pub recognised: Option<f32>,
 }
 
 /// A chunk with the document and the file that it came from.
@@ -103,6 +105,17 @@ pub struct ChunkRow {
     pub continues: bool,
     /// What a person should know of the document.
     pub cautions: Vec<Caution>,
+    /// How sure the reader of pictures was of its pages, from 0 to 1; none when their text is the file's own.
+    pub recognised: Option<f32>,
+}
+
+/// A file that is in, but not all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartlyRead {
+    /// The file's name in its collection.
+    pub file: String,
+    /// What could not be read in it, in sentences.
+    pub problems: Vec<String>,
 }
 
 /// Which documents to list.
@@ -120,8 +133,27 @@ pub struct Listing {
 
 /// The same bytes in the same collection, read by the same revision of the reader, are the same document.
 pub fn document_id(collection: CollectionId, sha256: &str) -> DocumentId {
-    let name = format!("{sha256}/{}", premise_ingest::REVISION);
+    recognised_document_id(collection, sha256, None)
+}
+
+/// The same for a document with pictures, which is another one for each way in which they were read.
+pub fn recognised_document_id(collection: CollectionId, sha256: &str, recognition: Option<&str>) -> DocumentId {
+    let how = recognition.map(|languages| format!("/{languages}")).unwrap_or_default();
+    let name = format!("{sha256}/{}{how}", premise_ingest::REVISION);
     DocumentId(Uuid::new_v5(&collection.0, name.as_bytes()))
+}
+
+/// How the pictures of a document were read: in `languages`, or not at all (empty); none when it has no pictures.
+pub fn recognition<'a>(document: &Document, languages: Option<&'a str>) -> Option<&'a str> {
+    if document.problems.iter().any(|problem| problem.awaits_recognition) {
+        return Some("");
+    }
+    languages.filter(|_| document.pages.iter().any(|page| page.recognised))
+}
+
+/// Whether pictures that were read like that need not be read again by who reads `languages`, or by nobody.
+pub(super) fn is_current(recognition: Option<&str>, languages: Option<&str>) -> bool {
+    recognition.is_none() || languages.is_none() || recognition == languages
 }
 
 /// Identity of a document's chunk in the index.
@@ -133,7 +165,60 @@ impl Db {
     /// Turns the ledger to documents whose points the index has taken durably. What their files held before and
     /// lies nowhere else any more is marked as being removed, to be finished with [`Db::forget`].
     pub fn put_documents(&self, documents: &[NewDocument]) -> Result<()> {
-        self.write("add documents", |t| documents.iter().try_for_each(|document| put(t, document)))
+        self.put_recognised_documents(documents, None)
+    }
+
+    /// The same with pictures that were read in those languages.
+    pub fn put_recognised_documents(&self, documents: &[NewDocument], languages: Option<&str>) -> Result<()> {
+        self.write("add documents", |t| documents.iter().try_for_each(|document| put(t, document, languages)))
+    }
+
+    /// The document that those bytes are in a collection, unless its pictures should be read again by who reads
+    /// `languages`.
+    pub fn document_of(
+        &self,
+        collection: CollectionId,
+        sha256: &str,
+        languages: Option<&str>,
+    ) -> Result<Option<DocumentId>> {
+        let rows: Vec<(DocumentId, Option<String>)> = self.read("look up a document", |c| {
+            c.prepare_cached(
+                "SELECT id, recognition FROM documents
+                 WHERE collection = ?1 AND sha256 = ?2 AND revision = ?3 AND NOT removing",
+            )?
+            .query_map(params![collection, sha256, premise_ingest::REVISION], |r| {
+                Ok((DocumentId(r.get(0)?), r.get(1)?))
+            })?
+            .collect()
+        })?;
+        Ok(rows.into_iter().find(|(_, recognition)| is_current(recognition.as_deref(), languages)).map(|(id, _)| id))
+    }
+
+    /// True while some document is made of those bytes.
+    pub fn has_content(&self, sha256: &str) -> Result<bool> {
+        self.read("look for a document's bytes", |c| {
+            c.query_row("SELECT 1 FROM documents WHERE sha256 = ?1", [sha256], |_| Ok(()))
+                .optional()
+                .map(|found| found.is_some())
+        })
+    }
+
+    /// Files with pictures that nobody was there to read, of one collection and folder or of all.
+    pub fn awaiting_recognition(&self, within: Option<(CollectionId, &Path)>) -> Result<Vec<PartlyRead>> {
+        let collection = within.map(|(collection, _)| collection);
+        let folder = within.map(|(_, folder)| folder.to_string_lossy());
+        self.read("list files with unread pictures", |c| {
+            c.prepare_cached(
+                "SELECT f.file, d.problems FROM documents d JOIN files f ON f.document = d.id
+                 WHERE d.recognition = '' AND NOT d.removing AND (?1 IS NULL OR f.collection = ?1 AND f.folder = ?2)
+                 ORDER BY f.file",
+            )?
+            .query_map(params![collection, folder], |r| {
+                let problems: String = r.get(1)?;
+                Ok(PartlyRead { file: r.get(0)?, problems: serde_json::from_str(&problems).unwrap_or_default() })
+            })?
+            .collect()
+        })
     }
 
     /// The document of that identity.
@@ -207,12 +292,15 @@ impl Db {
     /// One page of a document, with its words.
     pub fn page(&self, document: DocumentId, number: u32) -> Result<Option<PageRow>> {
         self.read("read a page", |c| {
-            c.prepare_cached("SELECT number, text, words FROM pages WHERE document = ?1 AND number = ?2")?
+            c.prepare_cached(
+                "SELECT number, text, words, iif(recognised, confidence, NULL) FROM pages WHERE document = ?1 AND number = ?2",
+            )?
                 .query_row(params![document, number], |r| {
                     Ok(PageRow {
                         number: r.get(0)?,
                         text: r.get(1)?,
                         words: words::unpack(r.get_ref(2)?.as_blob().unwrap_or_default()),
+                        recognised: r.get(3)?,
                     })
                 })
                 .optional()
@@ -241,7 +329,9 @@ impl Db {
             c.prepare_cached(&format!(
                 "SELECT k.id, k.document, c.name, (SELECT min(file) FROM files f WHERE f.document = d.id), k.number,
                         k.page_start, k.page_end, k.spans, k.text, k.section, k.continues, d.title, d.dated,
-                        d.cautions
+                        d.cautions,
+                        (SELECT avg(p.confidence) FROM pages p WHERE p.document = k.document AND p.recognised
+                         AND p.number BETWEEN k.page_start AND k.page_end)
                  FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection
                  WHERE NOT d.removing AND {condition}"
             ))?
@@ -262,6 +352,7 @@ impl Db {
                     title: r.get(11)?,
                     dated: r.get(12)?,
                     cautions: cautions(r, 13)?,
+                    recognised: r.get(14)?,
                 })
             })?
             .collect()
@@ -360,18 +451,18 @@ fn section(r: &rusqlite::Row, column: usize) -> rusqlite::Result<Vec<String>> {
     Ok(serde_json::from_str(&section).unwrap_or_default())
 }
 
-fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
+fn put(t: &Transaction, new: &NewDocument, languages: Option<&str>) -> rusqlite::Result<()> {
     let document = &new.document;
     let problems: Vec<String> = document
         .problems
         .iter()
         .map(|problem| match problem.page {
-            Some(page) => format!("page {page}: {}", problem.message),
-            None => problem.message.clone(),
+            Some(page) if !problem.message.contains("page") => format!("page {page}: {}", problem.message),
+            _ => problem.message.clone(),
         })
         .collect();
     let fresh = t.execute(
-        "INSERT INTO documents(id, collection, sha256, size_bytes, media_type, title, pages, chunks, revision, problems, added_at, author, dated, cautions)
+        "INSERT INTO documents(id, collection, sha256, size_bytes, media_type, title, pages, chunks, revision, problems, added_at, author, dated, cautions, recognition)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT(id) DO NOTHING",
         params![
             new.id,
@@ -388,6 +479,7 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
             document.author,
             premise_ingest::dated(document, &new.place.file),
             serde_json::to_string(&document.cautions).unwrap_or_default(),
+            recognition(document, languages),
         ],
     )?;
     if fresh == 0 {
@@ -395,8 +487,8 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
         t.execute("UPDATE documents SET removing = 0 WHERE id = ?1", [new.id])?;
     } else {
         let mut insert = t.prepare_cached(
-            "INSERT INTO pages(document, number, label, width_pt, height_pt, rotation, text, words)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO pages(document, number, label, width_pt, height_pt, rotation, text, words, recognised, confidence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         for page in &document.pages {
             insert.execute(params![
@@ -408,6 +500,8 @@ fn put(t: &Transaction, new: &NewDocument) -> rusqlite::Result<()> {
                 page.rotation,
                 page.text,
                 words::pack(&page.words),
+                page.recognised,
+                page.confidence,
             ])?;
         }
         let mut insert = t.prepare_cached(

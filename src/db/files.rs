@@ -47,10 +47,20 @@ pub struct FileRow {
     pub sha256: String,
     /// Revision of the reader that read it.
     pub revision: u32,
+    /// The languages that its pictures were read in; empty when nobody was there to read them, none when it has none.
+    pub recognition: Option<String>,
     /// Size when it was read.
     pub size_bytes: u64,
     /// When it had been changed.
     pub modified_ms: i64,
+}
+
+impl FileRow {
+    /// Whether it would be read as it was, by who reads pictures in `languages`, or by nobody.
+    pub fn is_current(&self, languages: Option<&str>) -> bool {
+        self.revision == premise_ingest::REVISION
+            && super::documents::is_current(self.recognition.as_deref(), languages)
+    }
 }
 
 impl Db {
@@ -58,7 +68,7 @@ impl Db {
     pub fn files_of_folder(&self, collection: CollectionId, folder: &Path) -> Result<Vec<FileRow>> {
         self.read("list a folder's files", |c| {
             c.prepare(
-                "SELECT f.file, f.path, f.document, d.sha256, d.revision, f.size_bytes, f.modified_ms
+                "SELECT f.file, f.path, f.document, d.sha256, d.revision, f.size_bytes, f.modified_ms, d.recognition
                  FROM files f JOIN documents d ON d.id = f.document WHERE f.collection = ?1 AND f.folder = ?2",
             )?
             .query_map(params![collection, folder.to_string_lossy()], |r| {
@@ -70,6 +80,7 @@ impl Db {
                     revision: r.get(4)?,
                     size_bytes: r.get(5)?,
                     modified_ms: r.get(6)?,
+                    recognition: r.get(7)?,
                 })
             })?
             .collect()

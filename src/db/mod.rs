@@ -20,12 +20,15 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::{
-    documents::{ChunkRow, DocumentRow, Listing, NewDocument, PageRow, document_id, point_id},
+    documents::{
+        ChunkRow, DocumentRow, Listing, NewDocument, PageRow, PartlyRead, document_id, point_id,
+        recognised_document_id, recognition,
+    },
     feedback::FeedbackRow,
     files::{FileRow, Origin, Place},
     labels::Narrowing,
     names::NameRow,
-    reports::{Failure, StoredReport},
+    reports::{Awaits, Failure, StoredReport},
 };
 use crate::store::{CollectionId, DocumentId};
 
@@ -166,6 +169,13 @@ impl Db {
                 })
             })?
             .collect()
+        })
+    }
+
+    /// What a collection is called.
+    pub fn collection_name(&self, id: CollectionId) -> Result<Option<String>> {
+        self.read("look up a collection", |c| {
+            c.query_row("SELECT name FROM collections WHERE id = ?1", [id], |r| r.get(0)).optional()
         })
     }
 

@@ -23,6 +23,30 @@ pub struct Failure {
     /// When it had been changed.
     #[serde(default, skip_serializing)]
     pub modified_ms: i64,
+    /// What it waits for, when it is no fault of its own.
+    #[serde(skip)]
+    pub awaits: Option<Awaits>,
+}
+
+/// What lets a file be read that could not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaits {
+    /// Someone who reads pictures.
+    Recognition,
+    /// The right password.
+    Password,
+}
+
+impl Awaits {
+    const ALL: [(Self, &'static str); 2] = [(Self::Recognition, "recognition"), (Self::Password, "password")];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(awaits, _)| *awaits == self).map_or("", |(_, word)| word)
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|&(awaits, _)| awaits)
+    }
 }
 
 /// A report that was kept, as JSON.
@@ -42,11 +66,11 @@ impl Db {
     pub fn note_failure(&self, collection: CollectionId, folder: Option<&Path>, failure: &Failure) -> Result<()> {
         self.write("note a failure", |t| {
             t.execute(
-                "INSERT INTO failures(collection, file, folder, reason, hint, size_bytes, modified_ms, revision, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                "INSERT INTO failures(collection, file, folder, reason, hint, size_bytes, modified_ms, revision, at, awaits)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT(collection, file) DO UPDATE SET folder = excluded.folder, reason = excluded.reason,
                     hint = excluded.hint, size_bytes = excluded.size_bytes, modified_ms = excluded.modified_ms,
-                    revision = excluded.revision, at = excluded.at",
+                    revision = excluded.revision, at = excluded.at, awaits = excluded.awaits",
                 params![
                     collection,
                     failure.file,
@@ -57,6 +81,7 @@ impl Db {
                     failure.modified_ms,
                     premise_ingest::REVISION,
                     chrono::Utc::now(),
+                    failure.awaits.map(Awaits::word),
                 ],
             )
         })
@@ -89,7 +114,7 @@ impl Db {
     ) -> Result<Vec<Failure>> {
         self.read("list failures", |c| {
             c.prepare_cached(&format!(
-                "SELECT file, reason, hint, size_bytes, modified_ms FROM failures
+                "SELECT file, reason, hint, size_bytes, modified_ms, awaits FROM failures
                  WHERE {condition} AND revision = ?3 ORDER BY file"
             ))?
             .query_map(
@@ -101,6 +126,7 @@ impl Db {
                         hint: r.get(2)?,
                         size_bytes: r.get(3)?,
                         modified_ms: r.get(4)?,
+                        awaits: r.get::<_, Option<String>>(5)?.as_deref().and_then(Awaits::of_word),
                     })
                 },
             )?

@@ -95,6 +95,15 @@ const STEPS: &[&str] = &[
         opinion TEXT NOT NULL,
         record TEXT NOT NULL) STRICT;
 ",
+    "
+    -- Whether its text was recognised in a picture, and how far it can be trusted, from 0 to 1.
+    ALTER TABLE pages ADD COLUMN recognised INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE pages ADD COLUMN confidence REAL NOT NULL DEFAULT 1;
+    -- The languages that its pictures were read in; empty when nobody was there to read them, NULL when it has none.
+    ALTER TABLE documents ADD COLUMN recognition TEXT;
+    -- What a file waits for that is no fault of its own: recognition or a password.
+    ALTER TABLE failures ADD COLUMN awaits TEXT;
+",
 ];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

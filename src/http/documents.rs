@@ -5,11 +5,12 @@ use axum::{
     body::Body,
     extract::{Path, Query, State},
     http::{
-        HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, StatusCode,
         header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -24,7 +25,7 @@ use crate::{
     config,
     db::{DocumentRow, Listing},
     error::{Error, Kind, Result},
-    library::PageText,
+    library::{Library, PageText},
     store::DocumentId,
 };
 
@@ -78,15 +79,28 @@ pub(super) struct UploadQuery {
 pub(super) async fn upload(
     State(app): State<App>,
     Query(query): Query<UploadQuery>,
+    headers: HeaderMap,
     body: Body,
 ) -> Reply<(StatusCode, Json<Value>)> {
+    let passwords = passwords(&headers)?;
     let asked_at = chrono::Utc::now();
     let received = receive(&app, body).await?;
     let collection = query.collection.filter(|name| !name.is_empty()).unwrap_or_else(config::default_collection);
-    let document =
-        app.library.blocking(move |library| library.upload(&collection, &query.file, received.path())).await?;
+    let upload = move |library: &Library| library.upload(&collection, &query.file, received.path(), &passwords);
+    let document = app.library.blocking(upload).await?;
     let status = if document.added_at < asked_at { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(json!({ "document": as_json(&document) }))))
+}
+
+/// Header with a password for the file that is sent; it may come several times. Not in the address, which logs have.
+pub(crate) const PASSWORD: &str = "x-premise-password";
+
+fn passwords(headers: &HeaderMap) -> Result<Vec<SecretString>> {
+    let given = headers.get_all(PASSWORD).iter().map(|value| std::str::from_utf8(value.as_bytes()));
+    given
+        .map(|value| value.map(SecretString::from))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| Error::new(Kind::BadInput, "bad_passwords", "a password is not in UTF-8", "Send it in UTF-8"))
 }
 
 async fn receive(app: &App, body: Body) -> Result<tempfile::NamedTempFile> {

@@ -28,6 +28,7 @@ use tracing::info;
 use self::reply::Reply;
 pub(crate) use self::{
     answers::{ExportRequest, file_name},
+    documents::PASSWORD,
     guard::TOKEN,
     stream::{SyncEvent, SyncRequest},
 };

@@ -8,6 +8,7 @@ use std::{
 };
 
 use premise_ingest::{Attachment, ChunkRules, MediaType, Problem, Reading};
+use secrecy::SecretString;
 
 use super::{
     Library,
@@ -15,9 +16,9 @@ use super::{
     pipeline::{Embedded, ForLedger, Work},
 };
 use crate::{
-    db::{FileRow, Origin, Place, document_id},
-    error::{Error, Kind, Result},
-    reader::Reader,
+    db::{FileRow, Origin, Place, recognised_document_id, recognition},
+    error::{Error, Kind, NEEDS_RECOGNITION, Result},
+    reader::{self, Reader},
     store::{CollectionId, DocumentId},
 };
 
@@ -39,6 +40,15 @@ pub(super) enum Prepared {
     Unsupported,
 }
 
+/// What files are read with.
+pub(super) struct Tools<'a> {
+    pub collection: CollectionId,
+    pub reader: Reader<'a>,
+    /// Tried on locked files.
+    pub passwords: &'a [SecretString],
+    pub stop: &'a AtomicBool,
+}
+
 /// A file in hand.
 struct File {
     place: Place,
@@ -48,19 +58,13 @@ struct File {
 
 impl Library {
     /// Reads a file, and the files that it carries.
-    pub(super) fn prepare(
-        &self,
-        collection: CollectionId,
-        source: &Source,
-        reader: &mut Reader,
-        stop: &AtomicBool,
-    ) -> Vec<Step> {
+    pub(super) fn prepare(&self, source: &Source, tools: &mut Tools) -> Vec<Step> {
         let mut steps = Vec::new();
         match super::ingest::read_file(&source.path, &self.limits) {
             Ok(bytes) => {
                 let mut place = source.place.clone();
                 place.size_bytes = bytes.len() as u64;
-                self.take_apart(collection, File { place, bytes, depth: 0 }, reader, stop, &mut steps);
+                self.take_apart(File { place, bytes, depth: 0 }, tools, &mut steps);
             }
             Err(error) => steps.push(Step { place: source.place.clone(), outcome: Err(error) }),
         }
@@ -68,38 +72,36 @@ impl Library {
     }
 
     /// Adds the steps of a file; returns the document that it becomes, if any.
-    fn take_apart(
-        &self,
-        collection: CollectionId,
-        file: File,
-        reader: &mut Reader,
-        stop: &AtomicBool,
-        steps: &mut Vec<Step>,
-    ) -> Option<DocumentId> {
+    fn take_apart(&self, file: File, tools: &mut Tools, steps: &mut Vec<Step>) -> Option<DocumentId> {
         let File { place, bytes, depth } = file;
+        let (collection, languages) = (tools.collection, self.recognised_languages());
         let sha256 = premise_ingest::hash_bytes(&bytes);
-        let id = document_id(collection, &sha256);
         let mut fail = |place: Place, error: Error| {
             steps.push(Step { place, outcome: Err(error) });
             None
         };
-        let is_known = match self.db.has_document(id) {
-            Ok(is_known) => is_known,
+        let known = match self.db.document_of(collection, &sha256, languages) {
+            Ok(known) => known,
             Err(error) => return fail(place, error.into()),
         };
         let carries = MediaType::from_name(&place.file).is_some_and(MediaType::carries_files);
-        if is_known && !carries {
+        if let Some(id) = known.filter(|_| !carries) {
             steps.push(Step { place, outcome: Ok(Prepared::Known { id, awaits: Vec::new() }) });
             return Some(id);
         }
-        let Reading { mut document, attachments } = match reader.read(&place.file, &bytes, stop) {
+        let kept = self.recognised_path(&sha256);
+        let given =
+            reader::File { name: &place.file, bytes: &bytes, passwords: tools.passwords, kept: Some(kept.as_path()) };
+        let Reading { mut document, attachments } = match tools.reader.read(given, tools.stop) {
             Ok(reading) => reading,
-            Err(error) => return fail(place, error),
+            Err(error) => return fail(place, self.with_cause(error)),
         };
+        let id =
+            known.unwrap_or_else(|| recognised_document_id(collection, &sha256, recognition(&document, languages)));
         let mut awaits = Vec::new();
         for attachment in attachments {
             let name = attachment.name.clone();
-            let taken = self.take_attachment(collection, &place, depth, attachment, reader, stop, steps);
+            let taken = self.take_attachment(&place, depth, attachment, tools, steps);
             // The mail tells of it too, wherever it is moved to.
             let message = match steps.last().map(|step| &step.outcome) {
                 Some(Ok(Prepared::Unsupported)) => Some(format!("the attachment {name} is of a kind that is not read")),
@@ -108,10 +110,10 @@ impl Library {
                 }
                 _ => None,
             };
-            document.problems.extend(message.map(|message| Problem { page: None, message }));
+            document.problems.extend(message.map(Problem::on_file));
             awaits.extend(taken);
         }
-        let outcome = if is_known {
+        let outcome = if known.is_some() {
             Ok(Prepared::Known { id, awaits })
         } else {
             self.cut(&document)
@@ -133,15 +135,22 @@ impl Library {
         is_in.then_some(id)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is one thing that the step needs, and it has one caller")]
+    /// An error that a missing recogniser caused, with what is missing.
+    fn with_cause(&self, error: Error) -> Error {
+        match self.recogniser() {
+            Err(missing) if error.code == NEEDS_RECOGNITION => {
+                Error { message: format!("{}: {missing}", error.message), hint: missing.hint(), ..error }
+            }
+            _ => error,
+        }
+    }
+
     fn take_attachment(
         &self,
-        collection: CollectionId,
         carrier: &Place,
         depth: usize,
         attachment: Attachment,
-        reader: &mut Reader,
-        stop: &AtomicBool,
+        tools: &mut Tools,
         steps: &mut Vec<Step>,
     ) -> Option<DocumentId> {
         let place = carried_place(carrier, &attachment);
@@ -159,7 +168,7 @@ impl Library {
             steps.push(Step { place, outcome: Err(error) });
             return None;
         }
-        self.take_apart(collection, File { place, bytes: attachment.bytes, depth: depth + 1 }, reader, stop, steps)
+        self.take_apart(File { place, bytes: attachment.bytes, depth: depth + 1 }, tools, steps)
     }
 
     /// A document's chunks; an error when it has none.
@@ -180,7 +189,7 @@ impl Library {
                 Kind::Unreadable,
                 "no_text",
                 format!("no text on its {} pages", document.pages.len()),
-                "If it is a scan, run it through text recognition (OCR) and add the result",
+                "Look whether it shows any text at all; if it does, report the file",
             ));
         }
         Ok(chunks)

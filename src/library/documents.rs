@@ -6,11 +6,12 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Cautioned, Library, OnProgress, ingest::Source, narrow::unknown_collection};
 use crate::{
-    db::{DocumentRow, Failure, Origin, Place},
+    db::{DocumentRow, Failure, Origin, PartlyRead, Place},
     error::{Error, Kind, Result},
     store::{CollectionId, DocumentId},
 };
@@ -25,6 +26,9 @@ pub struct Added {
     /// Files to be taken with care.
     #[serde(default)]
     pub cautioned: Vec<Cautioned>,
+    /// Files that are in, but not all of them.
+    #[serde(default)]
+    pub partly: Vec<PartlyRead>,
     /// Pages that were read.
     pub pages: u64,
     /// Chunks that were embedded.
@@ -48,6 +52,9 @@ pub struct PageText {
     pub pages: u32,
     /// The text.
     pub text: String,
+    /// How sure text recognition was of its words, from 0 to 1; absent when the text is the file's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recognised: Option<f32>,
 }
 
 /// Longest label in characters, and most labels on a file.
@@ -76,11 +83,13 @@ impl Library {
         })
     }
 
-    /// Adds files, and the files of folders, to a collection. A copy of each is kept in the data folder. Blocks.
+    /// Adds files, and the files of folders, to a collection. A copy of each is kept in the data folder; passwords that
+    /// are given for them are not. Blocks.
     pub fn add(
         &self,
         collection: &str,
         paths: &[PathBuf],
+        passwords: &[SecretString],
         stop: &AtomicBool,
         on_progress: OnProgress,
     ) -> Result<Added> {
@@ -112,7 +121,7 @@ impl Library {
                 }
             }
         }
-        let ingested = self.ingest(collection, &sources, stop, &|progress| {
+        let ingested = self.ingest(collection, &sources, passwords, stop, &|progress| {
             self.running.note(&progress);
             on_progress(progress);
         })?;
@@ -121,6 +130,7 @@ impl Library {
             added: ingested.documents.into_iter().map(|(_, file)| file).collect(),
             failed,
             cautioned: ingested.cautioned,
+            partly: ingested.partly,
             pages: ingested.pages,
             chunks: ingested.throughput.chunks,
             seconds: ingested.throughput.seconds,
@@ -130,13 +140,14 @@ impl Library {
     }
 
     /// Adds one file under a name of its own: an upload that was received at `path`. Blocks.
-    pub fn upload(&self, collection: &str, file: &str, path: &Path) -> Result<DocumentRow> {
+    pub fn upload(&self, collection: &str, file: &str, path: &Path, passwords: &[SecretString]) -> Result<DocumentRow> {
         let file = checked_file_name(file)?;
         let collection = self.db.ensure_collection(checked_name(collection)?)?;
         let _running = self.running.begin("reading an upload");
         let source = Source { path: path.to_owned(), place: added_place(path, Some(file))? };
         let stop = AtomicBool::new(false);
-        let ingested = self.ingest(collection, &[source], &stop, &|progress| self.running.note(&progress))?;
+        let ingested =
+            self.ingest(collection, &[source], passwords, &stop, &|progress| self.running.note(&progress))?;
         // What a mail carries may fail without it, and is noted on it.
         match ingested.documents.iter().find(|(_, name)| name == file) {
             Some((id, _)) => self.document(*id),
@@ -183,7 +194,13 @@ impl Library {
                 format!("It has pages 1 to {}", document.pages),
             )
         })?;
-        Ok(PageText { file: document.file, page: number, pages: document.pages, text: page.text })
+        Ok(PageText {
+            file: document.file,
+            page: number,
+            pages: document.pages,
+            text: page.text,
+            recognised: page.recognised,
+        })
     }
 
     /// The original's path and row: only while the file is still the one that was read.
@@ -229,6 +246,7 @@ pub(super) fn unreadable(path: &Path, reason: &str) -> Failure {
         hint: "Check that it is there and that this account may read it".to_owned(),
         size_bytes: 0,
         modified_ms: 0,
+        awaits: None,
     }
 }
 

@@ -11,17 +11,18 @@ use std::{
 };
 
 use premise_ingest::{Caution, Limits};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{
     Library,
-    carried::{self, Prepared, Step},
+    carried::{self, Prepared, Step, Tools},
     pipeline::{self, Embedded, Inlet, Run, Throughput, Work},
 };
 use crate::{
-    db::{Failure, NewDocument, Origin, Place},
-    error::{Error, Kind, Result},
+    db::{Awaits, Failure, NewDocument, Origin, PartlyRead, Place},
+    error::{self, Error, Kind, Result},
     reader::Reader,
     store::{CollectionId, DocumentId, Filter},
 };
@@ -74,6 +75,8 @@ pub(super) struct Ingested {
     /// Documents that are now in, with the file each was read from.
     pub documents: Vec<(DocumentId, String)>,
     pub failed: Vec<Failure>,
+    /// Those that are in now, but not all of them.
+    pub partly: Vec<PartlyRead>,
     /// Files of kinds that are not read, carried by others.
     pub unsupported: Vec<String>,
     /// Files to be careful with, and why.
@@ -102,6 +105,7 @@ impl Library {
         &self,
         collection: CollectionId,
         sources: &[Source],
+        given: &[SecretString],
         stop: &AtomicBool,
         on_progress: OnProgress,
     ) -> Result<Ingested> {
@@ -112,6 +116,7 @@ impl Library {
         if sources.is_empty() {
             return Ok(Ingested::default());
         }
+        let passwords = [given, &self.passwords(collection)?].concat();
         let result = Mutex::new(Ingested::default());
         let fatal = Mutex::new(None);
         let fail = |source: &Place, error: Error| {
@@ -128,6 +133,11 @@ impl Library {
                 hint: error.hint.clone(),
                 size_bytes: source.size_bytes,
                 modified_ms: source.modified_ms,
+                awaits: match error.code.as_ref() {
+                    error::NEEDS_RECOGNITION => Some(Awaits::Recognition),
+                    error::LOCKED => Some(Awaits::Password),
+                    _ => None,
+                },
             };
             let folder = match &source.origin {
                 Origin::Folder { folder, .. } => Some(folder.as_path()),
@@ -154,12 +164,13 @@ impl Library {
         let late = Mutex::new(Vec::new());
         let settled = Mutex::new(HashSet::new());
         let produce = |inlet: &Inlet| {
-            let mut reader = Reader::new(&self.reading, &self.limits);
+            let reader = Reader::new(&self.reading, &self.limits, self.recogniser().ok());
+            let mut tools = Tools { collection, reader, passwords: &passwords, stop };
             for source in sources {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                for Step { place, outcome } in self.prepare(collection, source, &mut reader, stop) {
+                for Step { place, outcome } in self.prepare(source, &mut tools) {
                     match outcome {
                         Ok(Prepared::New(work)) => {
                             if !inlet.push(*work) {
@@ -224,7 +235,14 @@ impl Library {
         let mut result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
         result.interrupted = stop.load(Ordering::Relaxed);
         result.throughput = throughput;
+        for (id, file) in &result.documents {
+            let problems = self.db.document(*id)?.map(|document| document.problems).unwrap_or_default();
+            if !problems.is_empty() {
+                result.partly.push(PartlyRead { file: file.clone(), problems });
+            }
+        }
         self.finish_removals()?;
+        premise_ingest::trim_kept(&self.data_dir.join("recognised"), self.ocr.cache_mb << 20);
         if throughput.chunks > 0 && !result.interrupted {
             on_progress(Progress::Maintaining);
             self.settle()?;
@@ -255,7 +273,7 @@ impl Library {
         let store = self.store();
         self.wait(store.upsert(points))?;
         self.wait(store.flush())?;
-        self.db.put_documents(&documents)?;
+        self.db.put_recognised_documents(&documents, self.recognised_languages())?;
         Ok(documents
             .into_iter()
             .map(|new| {

@@ -22,6 +22,7 @@ mod naming;
 mod narrow;
 mod overleaf;
 mod passages;
+pub mod passwords;
 mod pipeline;
 mod rank;
 mod recent;
@@ -34,8 +35,9 @@ mod status;
 mod sync;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -61,12 +63,14 @@ pub use self::{
     status::{Running, Status},
     sync::{MovedFile, SyncReport},
 };
+pub use crate::db::PartlyRead;
 use crate::{
     config,
     db::Db,
     embed::{EmbedError, Embedder, EmbedderIdentity, Reranker},
     error::{Error, Result},
     prompt::Prompts,
+    reader::{NoRecogniser, Recogniser},
     store::{Point, Store, StoreError},
     worker::Worker,
 };
@@ -118,6 +122,10 @@ pub struct Parts {
     pub answer: config::Answer,
     /// What the process that reads files may use.
     pub reading: config::Reading,
+    /// How the text of pictures is recognised.
+    pub ocr: config::Ocr,
+    /// For each collection, the file with the passwords of its locked files.
+    pub password_files: BTreeMap<String, PathBuf>,
 }
 
 /// A data folder with all that can be done with it.
@@ -145,6 +153,9 @@ pub struct Library {
     prompts: Prompts,
     answer: config::Answer,
     reading: config::Reading,
+    ocr: config::Ocr,
+    recogniser: OnceLock<std::result::Result<Recogniser, NoRecogniser>>,
+    password_files: BTreeMap<String, PathBuf>,
     names: names::Names,
     priority: Arc<pipeline::Priority>,
     running: status::Activity,
@@ -185,6 +196,9 @@ impl Library {
             prompts: parts.prompts,
             answer: parts.answer,
             reading: parts.reading,
+            ocr: parts.ocr,
+            recogniser: OnceLock::new(),
+            password_files: parts.password_files,
             names: names::Names::default(),
             priority: Arc::default(),
             running: status::Activity::default(),
@@ -256,6 +270,21 @@ impl Library {
         }
     }
 
+    /// Who reads pictures, looked for once; or why nobody does. Blocks the first time.
+    pub fn recogniser(&self) -> std::result::Result<&Recogniser, &NoRecogniser> {
+        self.recogniser.get_or_init(|| Recogniser::find(&self.ocr, &self.reading)).as_ref()
+    }
+
+    /// The languages that pictures are read in, if anyone reads them.
+    fn recognised_languages(&self) -> Option<&str> {
+        self.recogniser().ok().map(Recogniser::languages)
+    }
+
+    /// What was recognised in the pictures of a file.
+    fn recognised_path(&self, sha256: &str) -> PathBuf {
+        self.data_dir.join("recognised").join(sha256)
+    }
+
     /// Files that were added or uploaded are kept under their hash, so that they can be shown and read again.
     fn copy_path(&self, sha256: &str) -> PathBuf {
         self.data_dir.join("files").join(sha256.get(..2).unwrap_or("00")).join(sha256)
@@ -270,6 +299,9 @@ impl Library {
     }
 
     fn drop_copy(&self, sha256: &str) -> Result<()> {
+        if !self.db.has_content(sha256)? {
+            premise_ingest::drop_kept(&self.recognised_path(sha256));
+        }
         if self.db.uses_copy(sha256)? {
             return Ok(());
         }

@@ -72,6 +72,7 @@ mod tests {
             section: Vec::new(),
             continues: false,
             cautions: Vec::new(),
+            recognised: None,
         };
         trim(&mut row, &Asked::of(question));
         assert_eq!((row.text.as_str(), row.page_start, row.page_end), (expected, first, last), "{question}");

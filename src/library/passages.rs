@@ -182,6 +182,7 @@ impl Draft {
             page_start: first.page_start,
             page_end: first.page_end,
             text: first.text,
+            recognised: first.recognised,
             score,
             similarity,
             also: self.also,
@@ -228,6 +229,7 @@ impl Passage {
             }
         }
         self.page_end = self.page_end.max(row.page_end);
+        self.recognised = [self.recognised, row.recognised].into_iter().flatten().reduce(f32::min);
     }
 }
 

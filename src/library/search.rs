@@ -82,6 +82,9 @@ pub struct Passage {
     pub page_end: u32,
     /// Its text.
     pub text: String,
+    /// How sure text recognition was of the words on its pages, from 0 to 1; absent when the text is the file's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recognised: Option<f32>,
     /// Nearness by meaning and by words, 0 to 1 and a little more for exact matches: comparable within one answer only.
     pub score: f32,
     /// Cosine of question and passage, when the dense search found it.

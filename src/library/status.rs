@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{Cautioned, Library, Progress, SyncReport};
-use crate::{db::Failure, error::Result};
+use crate::{
+    db::{Failure, PartlyRead},
+    error::Result,
+};
 
 /// Files that the status names; the list of files has them all.
 const MOST_CAUTIONED: u32 = 100;
@@ -29,11 +32,17 @@ pub struct Status {
     pub embedder: String,
     /// Where vectors are kept.
     pub store: String,
+    /// Who recognises the text of pictures, or why nobody does.
+    #[serde(default)]
+    pub recognition: String,
     /// Files that could not be read.
     pub failed: Vec<Failure>,
     /// Files to be careful with, 100 at most.
     #[serde(default)]
     pub cautioned: Vec<Cautioned>,
+    /// Files with pictures that nobody was there to read.
+    #[serde(default)]
+    pub partly: Vec<PartlyRead>,
     /// The last sync.
     pub last_sync: Option<SyncReport>,
     /// When the next one is due, by the settings.
@@ -98,6 +107,10 @@ impl Library {
             model_problem: self.generator.as_ref().err().map(|error| format!("{error}. {}", error.hint)),
             embedder: self.embedder.name.clone(),
             store: self.store().describe(),
+            recognition: match self.recogniser() {
+                Ok(recogniser) => recogniser.describe(),
+                Err(missing) => format!("not available: {missing}. {}", missing.hint()),
+            },
             failed: self.db.failures(None)?,
             cautioned: self
                 .db
@@ -105,6 +118,7 @@ impl Library {
                 .into_iter()
                 .map(|(file, cautions)| Cautioned { file, cautions })
                 .collect(),
+            partly: self.db.awaiting_recognition(None)?,
             last_sync: last.and_then(|report| serde_json::from_str(&report.json).ok()),
             next_sync: None,
             running: self.running.0.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -18,7 +18,7 @@ use super::{
     ingest::{Cautioned, Ingested, Source},
 };
 use crate::{
-    db::{Failure, FileRow, Origin, Place},
+    db::{Awaits, Failure, FileRow, Origin, PartlyRead, Place},
     error::{Error, Kind, Result},
     store::CollectionId,
 };
@@ -46,6 +46,9 @@ pub struct SyncReport {
     pub unchanged: usize,
     /// Files that could not be read, each with its reason, also those of earlier runs that are still so.
     pub failed: Vec<Failure>,
+    /// Files that are in, but not all of them: those read now, and all with pictures that nobody was there to read.
+    #[serde(default)]
+    pub partly: Vec<PartlyRead>,
     /// Files of kinds that are not read.
     pub unsupported: Vec<String>,
     /// Files that were read now and are to be taken with care.
@@ -120,9 +123,11 @@ impl Library {
             ));
         }
 
-        let (retry, failed_paths, still_failed) = self.without_known_failures(collection, &folder, scan.files)?;
+        let Failures { retry, failed_paths, still_failed, again } =
+            self.without_known_failures(collection, &folder, scan.files)?;
         let names = Names::new(&folder, &known, self.db.other_files(collection, &folder)?);
-        let plan = make_plan(&known, &retry, &failed_paths);
+        let rows = Rows { known: &known, carried: &carried };
+        let plan = make_plan(&rows, &retry, &failed_paths, &again, self.recognised_languages());
         let mut report = SyncReport {
             folder: folder.clone(),
             collection: name.to_owned(),
@@ -134,6 +139,7 @@ impl Library {
             deleted: Vec::new(),
             unchanged: plan.unchanged.len(),
             failed: still_failed,
+            partly: Vec::new(),
             unsupported: scan.unsupported.iter().map(|path| names.of(path)).collect(),
             cautioned: Vec::new(),
             pages: 0,
@@ -146,10 +152,13 @@ impl Library {
         report.failed.extend(
             plan.unreadable.iter().map(|(path, reason)| Failure { file: names.of(path), ..unreadable(path, reason) }),
         );
-        self.note_moves(collection, &folder, &names, &Rows { known: &known, carried: &carried }, &plan, &mut report)?;
+        self.note_moves(collection, &folder, &names, &rows, &plan, &mut report)?;
         self.take_out_deleted(collection, &folder, &names, &carried, &plan, &scan.problems, &mut report)?;
         self.read_new(collection, &folder, &names, &carried, plan, stop, on_progress, &mut report)?;
 
+        let told: HashSet<String> = report.partly.iter().map(|partly| partly.file.clone()).collect();
+        let waiting = self.db.awaiting_recognition(Some((collection, &folder)))?;
+        report.partly.extend(waiting.into_iter().filter(|waiting| !told.contains(&waiting.file)));
         report.finished_at = Utc::now();
         report.interrupted |= is_stopped(stop);
         self.db.keep_report(&serde_json::to_string(&report).unwrap_or_default())?;
@@ -169,13 +178,20 @@ impl Library {
         drop(self.syncing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Files that failed before and have not changed since are not tried again; they stay in the report.
+    /// Files that failed before and have not changed since are not tried again; they stay in the report. Unless what they
+    /// waited for may be there now.
     fn without_known_failures(
         &self,
         collection: CollectionId,
         folder: &Path,
         found: Vec<FoundFile>,
-    ) -> Result<(Vec<FoundFile>, HashSet<PathBuf>, Vec<Failure>)> {
+    ) -> Result<Failures> {
+        let has_passwords = !self.passwords(collection)?.is_empty();
+        let may_be_read = |failure: &Failure| match failure.awaits {
+            Some(Awaits::Recognition) => self.recogniser().is_ok(),
+            Some(Awaits::Password) => has_passwords,
+            None => false,
+        };
         let mut failures: HashMap<String, Failure> = self
             .db
             .failures_of_folder(collection, folder)?
@@ -185,10 +201,16 @@ impl Library {
         let mut still = Vec::new();
         let mut paths = HashSet::new();
         let mut rest = Vec::new();
+        let mut again = HashSet::new();
         let names: Vec<String> = found.iter().map(|file| relative(folder, &file.path)).collect();
         for (file, name) in found.into_iter().zip(&names) {
+            let is_same =
+                |failure: &Failure| failure.size_bytes == file.size_bytes && failure.modified_ms == file.modified_ms;
+            if failures.values().any(|failure| carried::is_carried_name(&failure.file, name) && may_be_read(failure)) {
+                again.insert(file.path.clone());
+            }
             match failures.remove(name) {
-                Some(failure) if failure.size_bytes == file.size_bytes && failure.modified_ms == file.modified_ms => {
+                Some(failure) if is_same(&failure) && !may_be_read(&failure) => {
                     still.push(failure);
                     paths.insert(file.path);
                 }
@@ -203,7 +225,7 @@ impl Library {
                 self.db.clear_failure(collection, &name)?;
             }
         }
-        Ok((rest, paths, still))
+        Ok(Failures { retry: rest, failed_paths: paths, still_failed: still, again })
     }
 
     fn note_moves(
@@ -292,7 +314,7 @@ impl Library {
         for failure in report.failed.extract_if(.., |failure| is_read_again(&failure.file)) {
             self.db.clear_failure(collection, &failure.file)?;
         }
-        let ingested = self.ingest(collection, &sources, stop, &|progress| {
+        let ingested = self.ingest(collection, &sources, &[], stop, &|progress| {
             self.running.note(&progress);
             on_progress(progress);
         })?;
@@ -302,6 +324,7 @@ impl Library {
             if is_changed { report.changed.push(file) } else { report.added.push(file) }
         }
         report.failed.extend(ingested.failed);
+        report.partly.extend(ingested.partly);
         report.unsupported.extend(ingested.unsupported);
         report.cautioned = ingested.cautioned;
         report.pages = ingested.pages;
@@ -331,6 +354,17 @@ impl Library {
     }
 }
 
+/// Files of a folder by what became of them before.
+struct Failures {
+    /// To be looked at.
+    retry: Vec<FoundFile>,
+    /// Those that failed and would fail again.
+    failed_paths: HashSet<PathBuf>,
+    still_failed: Vec<Failure>,
+    /// Those that carry a file which failed and may be read now.
+    again: HashSet<PathBuf>,
+}
+
 /// What the ledger has of a folder.
 struct Rows<'a> {
     /// Files that lie there.
@@ -339,20 +373,29 @@ struct Rows<'a> {
     carried: &'a [FileRow],
 }
 
-/// A document that an older reader read is read again, as if its file had changed. A file that was damaged after it
-/// had been read is there still: what was read of it stays.
-fn make_plan(known: &[FileRow], found: &[FoundFile], failed: &HashSet<PathBuf>) -> Plan {
-    let known: Vec<KnownFile> = known
-        .iter()
-        .filter(|row| !failed.contains(&row.path))
-        .map(|row| KnownFile {
+/// A document that an older reader read, or whose pictures can be read now, is read again, as if its file had changed.
+/// A file that was damaged after it had been read is there still: what was read of it stays.
+fn make_plan(
+    rows: &Rows,
+    found: &[FoundFile],
+    failed: &HashSet<PathBuf>,
+    again: &HashSet<PathBuf>,
+    languages: Option<&str>,
+) -> Plan {
+    let is_current = |row: &FileRow| {
+        let carried_are = carried::carried_by(rows.carried, &row.path).all(|carried| carried.is_current(languages));
+        row.is_current(languages) && carried_are && !again.contains(&row.path)
+    };
+    let known = rows.known.iter().filter(|row| !failed.contains(&row.path)).map(|row| {
+        let is_current = is_current(row);
+        KnownFile {
             path: row.path.clone(),
-            sha256: if row.revision == premise_ingest::REVISION { row.sha256.clone() } else { String::new() },
-            size_bytes: if row.revision == premise_ingest::REVISION { row.size_bytes } else { u64::MAX },
+            sha256: if is_current { row.sha256.clone() } else { String::new() },
+            size_bytes: if is_current { row.size_bytes } else { u64::MAX },
             modified_ms: row.modified_ms,
-        })
-        .collect();
-    premise_ingest::plan(&known, found, premise_ingest::hash_file)
+        }
+    });
+    premise_ingest::plan(&known.collect::<Vec<_>>(), found, premise_ingest::hash_file)
 }
 
 /// What files are called in the collection: their path within the folder, with the folder's own name before it when

@@ -1,6 +1,7 @@
 //! The child's side: shuts itself in, then reads files from standard input until it ends.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Write},
     os::fd::AsFd,
@@ -8,35 +9,30 @@ use std::{
     process::ExitCode,
 };
 
-use premise_ingest::{Limits, Reading};
+use premise_ingest::{Limits, Picture, ReadOptions, Reading, Recognise, Recognised};
 
 use super::{
     sandbox,
-    wire::{self, Refusal, Setup},
+    wire::{self, Refusal, Request, Said, Setup},
 };
 use crate::error::Error;
 
 /// A setup is a few numbers.
 const MAX_SETUP_BYTES: u64 = 1 << 16;
-const MAX_NAME_BYTES: u64 = 1 << 16;
+/// A name and passwords.
+const MAX_REQUEST_BYTES: u64 = 1 << 20;
+/// Words of pages: the parent is trusted, but this end has no more memory than its own.
+const MAX_WORDS_BYTES: u64 = 256 << 20;
 
 /// Reads files until standard input ends; the hidden verb of the command line.
 pub fn serve() -> ExitCode {
     // Nothing of a file goes to a log, and nobody empties standard error while a file is read.
     std::panic::set_hook(Box::new(|_| {}));
-    close_what_was_left_open();
+    sandbox::close_what_was_left_open();
     match serve_files() {
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     }
-}
-
-/// Whoever started the program may have left files open in it; they are none of a reader's.
-fn close_what_was_left_open() {
-    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let numbers: Vec<i32> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    // The one that listed them is closed by now: that it is told so is of no consequence.
-    let _ = numbers.into_iter().filter(|&number| number > 2).map(nix::unistd::close).collect::<Vec<_>>();
 }
 
 fn serve_files() -> io::Result<()> {
@@ -47,22 +43,63 @@ fn serve_files() -> io::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global().map_err(io::Error::other)?;
     let confinement = sandbox::confine(setup.memory_bytes);
     wire::send(&mut output, &wire::pack(&confinement)?)?;
+    let parent = Parent { input: RefCell::new(input), output: RefCell::new(output) };
     loop {
-        let name = String::from_utf8(wire::receive(&mut input, MAX_NAME_BYTES)?).map_err(io::Error::other)?;
-        let bytes = wire::receive(&mut input, setup.limits.max_bytes as u64)?;
-        let reply = read(&name, &bytes, &setup.limits);
-        let mut packed = wire::pack(&reply)?;
-        drop(reply);
+        let (request, bytes) = parent.next_file(&setup.limits)?;
+        let reply = read(&request, &bytes, &setup.limits, &parent);
+        let mut packed = wire::pack(&Said::Done(reply))?;
         if packed.len() as u64 > setup.output_bytes {
-            packed = wire::pack(&Err::<Reading, _>(Refusal::Output))?;
+            packed = wire::pack(&Said::Done(Err(Refusal::Output)))?;
         }
-        wire::send(&mut output, &packed)?;
-        output.flush()?;
+        parent.send(&packed)?;
     }
 }
 
-fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Reading, Refusal> {
-    catch_unwind(AssertUnwindSafe(|| premise_ingest::read_with_attachments(name, bytes, limits)))
+fn read(request: &Request, bytes: &[u8], limits: &Limits, parent: &Parent) -> Result<Reading, Refusal> {
+    let options = ReadOptions {
+        limits: limits.clone(),
+        passwords: request.passwords.clone(),
+        recogniser: request.recognises.then_some(parent as &dyn Recognise),
+    };
+    catch_unwind(AssertUnwindSafe(|| premise_ingest::read_with(&request.file_name, bytes, &options)))
         .map_err(|_| Refusal::Panic)?
         .map_err(|error| Error::from(error).into())
+}
+
+/// The other end of the pipe, which also reads pictures: no program can be started here.
+struct Parent {
+    input: RefCell<File>,
+    output: RefCell<File>,
+}
+
+impl Parent {
+    fn next_file(&self, limits: &Limits) -> io::Result<(Request, Vec<u8>)> {
+        let request = wire::unpack(&self.receive(MAX_REQUEST_BYTES)?)?;
+        Ok((request, self.receive(limits.max_bytes as u64)?))
+    }
+
+    fn receive(&self, max_bytes: u64) -> io::Result<Vec<u8>> {
+        wire::receive(&mut *self.input.borrow_mut(), max_bytes)
+    }
+
+    fn send(&self, frame: &[u8]) -> io::Result<()> {
+        let mut output = self.output.borrow_mut();
+        wire::send(&mut *output, frame)?;
+        output.flush()
+    }
+
+    fn words_of(&self, pictures: &mut dyn Iterator<Item = Picture>) -> io::Result<Vec<Recognised>> {
+        for picture in pictures {
+            self.send(&wire::pack(&Said::Picture(picture))?)?;
+        }
+        self.send(&wire::pack(&Said::NoMorePictures)?)?;
+        wire::unpack(&self.receive(MAX_WORDS_BYTES)?)
+    }
+}
+
+impl Recognise for Parent {
+    fn recognise(&self, pictures: &mut dyn Iterator<Item = Picture>) -> Vec<Recognised> {
+        // Without the parent nobody waits for the rest either.
+        self.words_of(pictures).unwrap_or_default()
+    }
 }

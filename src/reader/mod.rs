@@ -4,22 +4,25 @@
 mod check;
 mod child;
 mod process;
+mod recogniser;
 mod sandbox;
 mod wire;
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use premise_ingest::{Limits, Reading};
+use secrecy::{ExposeSecret, SecretString};
 use tracing::debug;
 
-pub(crate) use self::process::VERB;
 pub use self::{
     child::serve,
+    recogniser::{NoRecogniser, Recogniser, Walls, become_program},
     sandbox::{Confinement, Landlock},
 };
+pub(crate) use self::{process::VERB, recogniser::VERB as PICTURE_VERB};
 use self::{
-    process::{End, Process},
-    wire::Setup,
+    process::{End, Means, Process},
+    wire::{Request, Setup},
 };
 use crate::{
     config,
@@ -32,32 +35,54 @@ const FILES_PER_PROCESS: u32 = 200;
 /// Reading may take so many times its CPU time: the machine has other work too.
 const WALL_PER_CPU: u32 = 4;
 
+/// A file to read.
+#[derive(Clone, Copy, Default)]
+pub struct File<'a> {
+    /// Its name; the ending says what it is.
+    pub name: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+    /// Tried if it is locked.
+    pub passwords: &'a [SecretString],
+    /// Where the words of its pictures are kept, so that they need not be read again.
+    pub kept: Option<&'a Path>,
+}
+
 /// Reads file after file in a process that is kept warm, and replaced when a file breaks it. For one collection: no
 /// process sees files of two.
 pub struct Reader<'a> {
     settings: &'a config::Reading,
     setup: Setup,
+    recogniser: Option<&'a Recogniser>,
     process: Option<Process>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader whose process starts with the first file.
-    pub fn new(settings: &'a config::Reading, limits: &Limits) -> Self {
+    pub fn new(settings: &'a config::Reading, limits: &Limits, recogniser: Option<&'a Recogniser>) -> Self {
         let setup = Setup {
             memory_bytes: settings.memory_mb << 20,
             output_bytes: settings.output_mb << 20,
             limits: limits.clone(),
         };
-        Self { settings, setup, process: None }
+        Self { settings, setup, recogniser, process: None }
     }
 
-    /// Reads one file. Blocks for at most the time of the settings, and ends soon after `stop` is raised.
-    pub fn read(&mut self, file_name: &str, bytes: &[u8], stop: &AtomicBool) -> Result<Reading> {
+    /// Reads one file. Blocks for at most the time of the settings and that of its pictures, and ends soon after `stop`
+    /// is raised.
+    pub fn read(&mut self, file: File, stop: &AtomicBool) -> Result<Reading> {
+        let request = Request {
+            file_name: file.name.to_owned(),
+            passwords: file.passwords.iter().map(|password| password.expose_secret().to_owned()).collect(),
+            recognises: self.recogniser.is_some(),
+        };
+        let tesseract = self.recogniser.map(|recogniser| recogniser.for_file(file.kept));
+        let (cpu_time, wall_time) = (self.cpu_time(), self.wall_time());
+        let means = Means { cpu_time, wall_time, tesseract: tesseract.as_ref(), stop };
         loop {
             let mut process = self.process()?;
             let is_fresh = process.files == 0;
-            let read = process.read(file_name, bytes, self.cpu_time(), self.wall_time(), stop);
-            return match read {
+            return match process.read(&request, file.bytes, &means) {
                 Ok(reading) => {
                     if process.files < FILES_PER_PROCESS {
                         self.process = Some(process);

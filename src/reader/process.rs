@@ -6,6 +6,7 @@ use std::{
     path::Path,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -13,13 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use premise_ingest::Reading;
+use premise_ingest::{Picture, Reading, Recognised, Tesseract};
 use rlimit::{Resource, prlimit};
 
 use super::{
     check,
     sandbox::Confinement,
-    wire::{self, Refusal, RefusedAs, Setup},
+    wire::{self, Refusal, RefusedAs, Request, Said, Setup},
 };
 use crate::error::{Error, Kind};
 
@@ -33,6 +34,11 @@ const END_TIME: Duration = Duration::from_secs(2);
 /// How long it takes at most until a raised flag is seen.
 const GLANCE: Duration = Duration::from_millis(100);
 const MAX_CONFINEMENT_BYTES: u64 = 1 << 10;
+/// A picture of the largest page.
+const MAX_PICTURE_BYTES: u64 = 128 << 20;
+const MAX_SIDE_PIXELS: usize = 20_000;
+/// Drawing and levelling a page takes a quarter of a second; a picture adds so much to the time of its file.
+const SECONDS_FOR_PICTURE: u64 = 10;
 const MAX_LAST_WORDS: u64 = 1 << 12;
 /// proc(5) counts in these, on every architecture that Rust's seccomp filters know.
 const TICKS_PER_SECOND: u64 = 100;
@@ -46,6 +52,15 @@ pub(super) struct Process {
     /// Files that it was given.
     pub files: u32,
     output_bytes: u64,
+    max_pages: usize,
+}
+
+/// What one file may take, and who reads its pictures.
+pub(super) struct Means<'a> {
+    pub cpu_time: Duration,
+    pub wall_time: Duration,
+    pub tesseract: Option<&'a Tesseract>,
+    pub stop: &'a AtomicBool,
 }
 
 /// How a process ended, or had to be ended, over a file.
@@ -74,14 +89,15 @@ impl Process {
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
-        let mut process = Self { child, stdin, stdout, stderr, files: 0, output_bytes: setup.output_bytes };
+        let (output_bytes, max_pages) = (setup.output_bytes, setup.limits.max_pages);
+        let mut process = Self { child, stdin, stdout, stderr, files: 0, output_bytes, max_pages };
         let confinement = process.set_up(setup)?;
         Ok((process, confinement))
     }
 
     fn set_up(&mut self, setup: &Setup) -> io::Result<Confinement> {
         let setup = wire::pack(setup)?;
-        let confinement = self.exchange(START_TIME, crate::library::never(), |to_child, from_child| {
+        let confinement = self.exchange(&Clock::new(START_TIME), crate::library::never(), |to_child, from_child| {
             wire::send(to_child, &setup)?;
             wire::receive(from_child, MAX_CONFINEMENT_BYTES)
         });
@@ -91,42 +107,61 @@ impl Process {
     /// Has one file read. After an `Err`, the process is of no use any more.
     pub(super) fn read(
         &mut self,
-        file_name: &str,
+        request: &Request,
         bytes: &[u8],
-        cpu_time: Duration,
-        wall_time: Duration,
-        stop: &AtomicBool,
+        means: &Means,
     ) -> Result<Result<Reading, Error>, End> {
         self.files += 1;
-        self.limit_cpu(cpu_time).map_err(|error| End::Fault(format!("its time cannot be limited: {error}")))?;
-        let output_bytes = self.output_bytes;
-        let reply = self.exchange(wall_time, stop, |to_child, from_child| {
-            wire::send(to_child, file_name.as_bytes())?;
+        let limit = |error: io::Error| End::Fault(format!("its time cannot be limited: {error}"));
+        let cpu = CpuLimit::new(self.child.id(), means.cpu_time).map_err(limit)?;
+        let (output_bytes, max_pages) = (self.output_bytes, self.max_pages);
+        let request = wire::pack(request).map_err(|error| End::Fault(error.to_string()))?;
+        let clock = Clock::new(means.wall_time);
+        let reply = self.exchange(&clock, means.stop, |to_child, from_child| {
+            wire::send(to_child, &request)?;
             wire::send(to_child, bytes)?;
-            wire::receive(from_child, output_bytes)
-        })?;
-        match wire::unpack::<Result<Reading, Refusal>>(&reply) {
-            Ok(Ok(reading)) if check::fits_together(&reading) => Ok(Ok(reading)),
-            Ok(Err(Refusal::Error { kind, code, message, hint })) => {
-                Ok(Err(Error::new(kind.into(), code, message, hint)))
+            loop {
+                let frame = wire::receive(from_child, output_bytes.max(MAX_PICTURE_BYTES))?;
+                let length = frame.len() as u64;
+                match wire::unpack(&frame)? {
+                    Said::Done(_) if length > output_bytes => return Ok(Err(Refusal::Output)),
+                    Said::Done(reply) => return Ok(reply),
+                    Said::Picture(first) => {
+                        let mut incoming = Incoming {
+                            from_child: &mut *from_child,
+                            clock: &clock,
+                            cpu: &cpu,
+                            taken: 0,
+                            most: max_pages,
+                            fault: None,
+                        };
+                        let words = incoming.recognise(first, means)?;
+                        wire::send(to_child, &wire::pack(&words)?)?;
+                    }
+                    Said::NoMorePictures => wire::send(to_child, &wire::pack(&Vec::<Recognised>::new())?)?,
+                }
             }
-            Ok(Err(Refusal::Output)) => Err(End::Output),
-            Ok(Err(Refusal::Panic)) => Err(End::Fault("a fault in our code".to_owned())),
-            Ok(Ok(_)) | Err(_) => Err(End::Fault("its answer makes no sense".to_owned())),
+        })?;
+        match reply {
+            Ok(reading) if check::fits_together(&reading) => Ok(Ok(reading)),
+            Err(Refusal::Error { kind, code, message, hint }) => Ok(Err(Error::new(kind.into(), code, message, hint))),
+            Err(Refusal::Output) => Err(End::Output),
+            Err(Refusal::Panic) => Err(End::Fault("a fault in our code".to_owned())),
+            Ok(_) => Err(End::Fault("its answer makes no sense".to_owned())),
         }
     }
 
-    /// Talks to the child, which is ended when the time is over or `stop` is raised: then its pipes break.
+    /// Talks to the child, which is ended when its time is over or `stop` is raised: then its pipes break.
     fn exchange<T>(
         &mut self,
-        time: Duration,
+        clock: &Clock,
         stop: &AtomicBool,
         talk: impl FnOnce(&mut ChildStdin, &mut ChildStdout) -> io::Result<T>,
     ) -> Result<T, End> {
         let Self { child, stdin, stdout, .. } = self;
         let (talking, talk_ended) = mpsc::channel();
         let (talked, ended_by_us) = thread::scope(|scope| {
-            let watch = move || watch(child, Instant::now() + time, stop, &talk_ended);
+            let watch = move || watch(child, clock, stop, &talk_ended);
             let watching = thread::Builder::new().spawn_scoped(scope, watch);
             let talked = watching.is_ok().then(|| talk(stdin, stdout));
             drop(talking);
@@ -140,23 +175,12 @@ impl Process {
         }
     }
 
-    /// The limit counts from the start of a process, so it is moved before each file; only from outside, for the
-    /// child's walls do not let it.
-    fn limit_cpu(&self, cpu_time: Duration) -> io::Result<()> {
-        let used_ticks = used_ticks(&std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?);
-        let used_seconds = used_ticks.unwrap_or_default() / TICKS_PER_SECOND + 1;
-        let child = self.child.id().cast_signed();
-        // What someone else allows at most stays as it is: only an administrator may raise it.
-        let (mut soft, mut hard) = (0, 0);
-        prlimit(child, Resource::CPU, None, Some((&mut soft, &mut hard)))?;
-        let most = used_seconds + cpu_time.as_secs();
-        prlimit(child, Resource::CPU, Some((most.min(hard), hard)), None)
-    }
-
     /// Why the pipe broke.
     fn end(&mut self, error: &io::Error) -> End {
-        if error.kind() == io::ErrorKind::FileTooLarge {
-            return End::Output;
+        match error.kind() {
+            io::ErrorKind::FileTooLarge => return End::Output,
+            io::ErrorKind::InvalidData => return End::Fault("its answer makes no sense".to_owned()),
+            _ => {}
         }
         let until = Instant::now() + END_TIME;
         while Instant::now() < until {
@@ -184,6 +208,124 @@ impl Drop for Process {
     }
 }
 
+/// The limit on CPU time counts from the start of a process, so it is moved before each file; only from outside, for
+/// the child's walls do not let it.
+struct CpuLimit {
+    child: i32,
+    seconds: u64,
+}
+
+impl CpuLimit {
+    fn new(child: u32, time: Duration) -> io::Result<Self> {
+        let used_ticks = used_ticks(&std::fs::read_to_string(format!("/proc/{child}/stat"))?);
+        let used_seconds = used_ticks.unwrap_or_default() / TICKS_PER_SECOND + 1;
+        let limit = Self { child: child.cast_signed(), seconds: used_seconds + time.as_secs() };
+        limit.allow(0)?;
+        Ok(limit)
+    }
+
+    fn allow(&self, more_seconds: u64) -> io::Result<()> {
+        // What someone else allows at most stays as it is: only an administrator may raise it.
+        let (mut soft, mut hard) = (0, 0);
+        prlimit(self.child, Resource::CPU, None, Some((&mut soft, &mut hard)))?;
+        prlimit(self.child, Resource::CPU, Some(((self.seconds + more_seconds).min(hard), hard)), None)
+    }
+}
+
+/// The child's time by the clock, which stands while the child waits for us.
+struct Clock(Mutex<Running>);
+
+struct Running {
+    left: Duration,
+    /// Since when it runs.
+    since: Option<Instant>,
+}
+
+impl Clock {
+    fn new(time: Duration) -> Self {
+        Self(Mutex::new(Running { left: time, since: Some(Instant::now()) }))
+    }
+
+    fn run(&self, on: bool) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.left = running.left();
+        running.since = on.then(Instant::now);
+    }
+
+    fn left(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).left()
+    }
+}
+
+impl Running {
+    fn left(&self) -> Duration {
+        self.left.saturating_sub(self.since.map(|since| since.elapsed()).unwrap_or_default())
+    }
+}
+
+/// Pictures as they come out of the child.
+struct Incoming<'a> {
+    from_child: &'a mut ChildStdout,
+    clock: &'a Clock,
+    cpu: &'a CpuLimit,
+    taken: usize,
+    most: usize,
+    fault: Option<io::Error>,
+}
+
+impl Incoming<'_> {
+    /// The words of the first picture and of those that follow it.
+    fn recognise(&mut self, first: Picture, means: &Means) -> io::Result<Vec<Recognised>> {
+        let tesseract = means.tesseract.ok_or(io::ErrorKind::InvalidData)?;
+        let first = self.take(first)?;
+        self.clock.run(false);
+        let words = {
+            let mut pictures = std::iter::once(first).chain(std::iter::from_fn(|| self.next()));
+            tesseract.recognise_until(&mut pictures, means.stop)
+        };
+        self.clock.run(true);
+        match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => Ok(words),
+        }
+    }
+
+    fn next(&mut self) -> Option<Picture> {
+        self.clock.run(true);
+        let next = self.receive();
+        self.clock.run(false);
+        next.unwrap_or_else(|fault| {
+            self.fault = Some(fault);
+            None
+        })
+    }
+
+    fn receive(&mut self) -> io::Result<Option<Picture>> {
+        match wire::unpack(&wire::receive(self.from_child, MAX_PICTURE_BYTES)?)? {
+            Said::Picture(picture) => self.take(picture).map(Some),
+            Said::NoMorePictures => Ok(None),
+            Said::Done(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn take(&mut self, picture: Picture) -> io::Result<Picture> {
+        self.taken += 1;
+        if self.taken > self.most || !is_sound(&picture) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.cpu.allow(SECONDS_FOR_PICTURE * self.taken as u64)?;
+        Ok(picture)
+    }
+}
+
+/// A file may have taken the child over: its pictures are believed as far as they fit together.
+fn is_sound(picture: &Picture) -> bool {
+    let sides = [picture.width, picture.height];
+    sides.iter().all(|side| (1..=MAX_SIDE_PIXELS).contains(side))
+        && picture.width * picture.height == picture.grey.len()
+        && (0.01..100.0).contains(&picture.pixels_per_point)
+}
+
 /// By the signal, and for an abort by what Rust's runtime says before it.
 fn ended(status: ExitStatus, last_words: &str) -> End {
     match status.signal() {
@@ -206,14 +348,13 @@ fn used_ticks(stat: &str) -> Option<u64> {
 }
 
 /// Ends the child when its time is over or the flag is raised, and says so; returns when the talk has ended.
-fn watch(child: &mut Child, until: Instant, stop: &AtomicBool, talk_ended: &mpsc::Receiver<()>) -> Option<End> {
+fn watch(child: &mut Child, clock: &Clock, stop: &AtomicBool, talk_ended: &mpsc::Receiver<()>) -> Option<End> {
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if talk_ended.recv_timeout(left.min(GLANCE)) == Err(RecvTimeoutError::Disconnected) {
+        if talk_ended.recv_timeout(clock.left().min(GLANCE)) == Err(RecvTimeoutError::Disconnected) {
             return None;
         }
         let end = if stop.load(Ordering::Relaxed) { End::Stopped } else { End::Time };
-        if end == End::Stopped || Instant::now() >= until {
+        if end == End::Stopped || clock.left().is_zero() {
             let _ = child.kill();
             return Some(end);
         }

@@ -1,7 +1,13 @@
-//! What the child may do: compute, read from its pipe and write to it. Three walls, each for itself: limits on what it
-//! uses, Landlock against files and the network, and a filter (seccomp) for every other call to the kernel.
+//! What a child may do: compute, read from its pipe and write to it. Three walls, each for itself: limits on what it
+//! uses, Landlock against files and the network, and a filter (seccomp) for every other call to the kernel. One that
+//! becomes another program may read that program's own files besides.
 
-use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
+use std::path::Path;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetStatus, Scope, path_beneath_rules,
+};
 use rlimit::{Resource, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -40,32 +46,51 @@ pub enum Landlock {
 pub(super) fn confine(memory_bytes: u64) -> Confinement {
     // When memory runs out on the machine, the kernel ends this process and not the service.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    let (limits, landlock, seccomp) = (limit(memory_bytes), landlock(), seccomp().is_ok());
+    let limits = limit(&LIMITS) & limit(&[(Resource::AS, memory_bytes)]);
+    let (landlock, seccomp) = (landlock(&[], &[]), seccomp(&[]).is_ok());
     let tried = std::fs::File::open("/proc/self/exe").is_err() && std::net::UdpSocket::bind("127.0.0.1:0").is_err();
     Confinement { limits, landlock, seccomp, tried }
 }
 
-fn limit(memory_bytes: u64) -> bool {
-    let limits = [
-        (Resource::AS, memory_bytes),
-        (Resource::NOFILE, MAX_OPEN_FILES),
-        (Resource::FSIZE, 0),
-        (Resource::CORE, 0),
-        (Resource::NPROC, 0),
-    ];
+/// Shuts this process in before it becomes another program, which may read and run what lies in `program`, read what
+/// lies in `data`, and use so much CPU time.
+pub(super) fn confine_program(memory_bytes: u64, seconds: u64, program: &[&Path], data: &[&Path]) {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    limit(&LIMITS);
+    limit(&[(Resource::AS, memory_bytes), (Resource::CPU, seconds)]);
+    landlock(program, data);
+    // What is missing is told by `premise doctor`, of the process that reads files: the kernel is the same.
+    let _ = seccomp(ALLOWED_TO_PROGRAMS);
+}
+
+/// Whoever started the program may have left files open in it; they are none of a child's.
+pub(super) fn close_what_was_left_open() {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<i32> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    // The one that listed them is closed by now: that it is told so is of no consequence.
+    let _ = numbers.into_iter().filter(|&number| number > 2).map(nix::unistd::close).collect::<Vec<_>>();
+}
+
+const LIMITS: [(Resource, u64); 4] =
+    [(Resource::NOFILE, MAX_OPEN_FILES), (Resource::FSIZE, 0), (Resource::CORE, 0), (Resource::NPROC, 0)];
+
+fn limit(limits: &[(Resource, u64)]) -> bool {
     // Every one is tried, whatever became of the others.
-    let set = limits.map(|(resource, most)| setrlimit(resource, most, most).is_ok());
+    let set: Vec<bool> = limits.iter().map(|&(resource, most)| setrlimit(resource, most, most).is_ok()).collect();
     set.iter().all(|&set| set)
 }
 
-fn landlock() -> Landlock {
-    // No rule allows anything: all that is handled is forbidden.
+fn landlock(program: &[&Path], data: &[&Path]) -> Landlock {
+    let reading: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
+    // All that is handled is forbidden, but for what a rule allows. What is not there needs no rule.
     let restricted = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V6))
         .and_then(|rules| rules.handle_access(AccessNet::from_all(ABI::V6)))
         .and_then(|rules| rules.scope(Scope::from_all(ABI::V6)))
         .and_then(Ruleset::create)
-        .and_then(landlock::RulesetCreated::restrict_self);
+        .and_then(|rules| rules.add_rules(path_beneath_rules(program, reading | AccessFs::Execute)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(data, reading)))
+        .and_then(RulesetCreated::restrict_self);
     match restricted.map(|status| status.ruleset) {
         Ok(RulesetStatus::FullyEnforced) => Landlock::Full,
         Ok(RulesetStatus::PartiallyEnforced) => Landlock::Part,
@@ -106,11 +131,56 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_writev,
 ];
 
-fn seccomp() -> Result<(), Box<dyn std::error::Error>> {
+/// What a program needs besides to be started, to load its libraries and to read its data.
+const ALLOWED_TO_PROGRAMS: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_access,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_arch_prctl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_getdents,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_getpgrp,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+    libc::SYS_clock_getres,
+    libc::SYS_dup,
+    libc::SYS_execve,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fcntl,
+    libc::SYS_getcwd,
+    libc::SYS_getdents64,
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getpgid,
+    libc::SYS_getppid,
+    libc::SYS_getrusage,
+    libc::SYS_getuid,
+    libc::SYS_ioctl,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_pread64,
+    libc::SYS_prlimit64,
+    libc::SYS_readlinkat,
+    libc::SYS_rseq,
+    libc::SYS_set_robust_list,
+    libc::SYS_set_tid_address,
+    libc::SYS_statx,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+];
+
+fn seccomp(more: &[libc::c_long]) -> Result<(), Box<dyn std::error::Error>> {
     // A process that aborts sends the signal to itself; it may not send one to the service.
     let to_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, std::process::id().into())?;
     let mut allowed: std::collections::BTreeMap<i64, Vec<SeccompRule>> =
-        ALLOWED.iter().map(|&call| (call, Vec::new())).collect();
+        ALLOWED.iter().chain(more).map(|&call| (call, Vec::new())).collect();
     allowed.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![to_itself])?]);
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     let filter = SeccompFilter::new(allowed, refuse, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?;

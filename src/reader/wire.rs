@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use premise_ingest::Limits;
+use premise_ingest::{Limits, Picture, Reading};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::{Error, Kind};
@@ -15,6 +15,27 @@ pub(super) struct Setup {
     /// Longest reply.
     pub output_bytes: u64,
     pub limits: Limits,
+}
+
+/// A file to read; its bytes are the frame that follows.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Request {
+    pub file_name: String,
+    /// Tried on a locked file.
+    pub passwords: Vec<String>,
+    /// Whether pictures may be sent back to be read.
+    pub recognises: bool,
+}
+
+/// What the child says while it reads a file.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Said {
+    /// A picture to be read by the parent.
+    Picture(Picture),
+    /// There are no more. The parent answers with the words of each, a `Vec<Recognised>`.
+    NoMorePictures,
+    /// The file is read.
+    Done(Result<Reading, Refusal>),
 }
 
 /// Why the child did not read a file.
@@ -72,5 +93,5 @@ pub(super) fn pack(value: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
-    postcard::from_bytes(bytes).map_err(io::Error::other)
+    postcard::from_bytes(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -29,6 +29,31 @@ pub(crate) fn drawn_pdf(contents: &[String]) -> Vec<u8> {
     save(drawn_document(contents))
 }
 
+/// A page that is a picture without text.
+pub(crate) const SCAN: &[u8] = include_bytes!("../../ingest/tests/files/scan.pdf");
+/// A letter as a picture.
+pub(crate) const LETTER: &[u8] = include_bytes!("../../ingest/tests/files/letter.png");
+/// Two pages as one picture file.
+pub(crate) const FAX: &[u8] = include_bytes!("../../ingest/tests/files/fax.tif");
+
+/// A PDF with a page of text before one that is a picture.
+pub(crate) fn text_then_scan(text: &str) -> Vec<u8> {
+    let mut document = pdf_document(&[text]);
+    let mut scan = Document::load_mem(SCAN).expect("the scan is a PDF");
+    scan.renumber_objects_with(document.max_id + 1);
+    let tree = document.catalog().and_then(|catalog| catalog.get(b"Pages")).and_then(Object::as_reference);
+    let tree = tree.expect("the document has pages");
+    let picture = *scan.get_pages().get(&1).expect("the scan has a page");
+    document.objects.extend(scan.objects);
+    let page = document.get_object_mut(picture).and_then(Object::as_dict_mut).expect("it is a page");
+    page.set("Parent", tree);
+    let pages = document.get_object_mut(tree).and_then(Object::as_dict_mut).expect("it is a tree");
+    pages.set("Count", 2);
+    pages.get_mut(b"Kids").and_then(Object::as_array_mut).expect("it has kids").push(picture.into());
+    document.max_id = document.objects.keys().map(|(number, _)| *number).max().unwrap_or_default();
+    save(document)
+}
+
 fn pdf_document(pages: &[&str]) -> Document {
     let drawn = |text: &&str| {
         let shown: Vec<_> = lines(text).iter().map(|line| format!("({line}) Tj T*")).collect();

@@ -155,7 +155,7 @@ fn files_that_cannot_be_read_are_named_with_reason_and_hint() {
         ("letter.pdf", "named like a PDF file but is not one", "save it again"),
         ("locked.pdf", "password", "save a copy without one"),
         ("cut.pdf", "damaged", "Get the file again"),
-        ("scan.pdf", "no text", "OCR"),
+        ("scan.pdf", "no text can be found on 1 page", "shows any text"),
         ("word.docx", "", "save"),
     ] {
         let failure = report.failed.iter().find(|failure| failure.file == file).expect("it is named");
@@ -313,7 +313,7 @@ fn added_files_and_folders_keep_a_copy_and_their_own_names() {
     let library = world.library();
     let missing = world.files().join("missing.pdf");
     let paths = [file.clone(), world.files().join("matters"), missing];
-    let added = library.add("default", &paths, &AtomicBool::new(false), &|_| {}).expect("files can be added");
+    let added = library.add("default", &paths, &[], &AtomicBool::new(false), &|_| {}).expect("files can be added");
     assert_eq!(sorted(added.added), ["garden.txt", "lease.pdf"]);
     assert_eq!(added.failed.len(), 1);
     assert!(added.failed[0].file.ends_with("missing.pdf"), "{:?}", added.failed);

@@ -9,9 +9,9 @@ use std::{
 
 use premise::{
     config,
-    reader::{Landlock, Reader},
+    reader::{File, Landlock, Reader},
 };
-use premise_ingest::Limits;
+use premise_ingest::{Limits, Reading};
 
 use crate::{
     files::{LEASE, pdf},
@@ -23,7 +23,11 @@ fn settings() -> config::Reading {
 }
 
 fn reader(settings: &config::Reading) -> Reader<'_> {
-    Reader::new(settings, &Limits::default())
+    Reader::new(settings, &Limits::default(), None)
+}
+
+fn read(reader: &mut Reader, name: &str, bytes: &[u8], stop: &AtomicBool) -> premise::error::Result<Reading> {
+    reader.read(File { name, bytes, ..File::default() }, stop)
 }
 
 fn never() -> AtomicBool {
@@ -70,7 +74,7 @@ fn the_kernel_agrees_about_the_walls() {
     let settings = settings();
     let before = readers_since(&[]);
     let mut reader = reader(&settings);
-    reader.read("a.txt", b"text", &never()).expect("it is text");
+    read(&mut reader, "a.txt", b"text", &never()).expect("it is text");
     let ours = readers_since(&before);
     // Other tests start readers of their own meanwhile; what holds for one must hold for all that have read a file.
     for id in ours.into_iter().filter(|&id| line(id, "status", "Seccomp:").ends_with('2')) {
@@ -90,10 +94,10 @@ fn many_files_share_a_reader_and_each_error_is_its_own() {
     let mut reader = reader(&settings);
     for round in 0..3 {
         let text = format!("Text of round {round}.");
-        let reading = reader.read("a.txt", text.as_bytes(), &never()).expect("it is text");
+        let reading = read(&mut reader, "a.txt", text.as_bytes(), &never()).expect("it is text");
         assert_eq!(reading.document.pages[0].text, text);
-        assert_eq!(reader.read("a.pdf", &pdf(&LEASE), &never()).expect("it is a PDF").document.pages.len(), 2);
-        let error = reader.read("a.pdf", b"no PDF", &never()).expect_err("it is no PDF");
+        assert_eq!(read(&mut reader, "a.pdf", &pdf(&LEASE), &never()).expect("it is a PDF").document.pages.len(), 2);
+        let error = read(&mut reader, "a.pdf", b"no PDF", &never()).expect_err("it is no PDF");
         assert_eq!((error.code.as_ref(), error.hint.is_empty()), ("unreadable_file", false));
     }
 }
@@ -102,28 +106,28 @@ fn many_files_share_a_reader_and_each_error_is_its_own() {
 fn a_file_that_takes_too_long_is_ended_and_the_next_one_read() {
     let settings = config::Reading { seconds: 1, ..settings() };
     let mut reader = reader(&settings);
-    let error = reader.read("slow.txt", &slow_text(200), &never()).expect_err("it takes longer");
+    let error = read(&mut reader, "slow.txt", &slow_text(200), &never()).expect_err("it takes longer");
     assert_eq!(error.code, "file_too_slow", "{error:?}");
     assert!(error.message.contains("1 second") && error.hint.contains("[reading]"), "{error:?}");
-    assert_eq!(reader.read("a.txt", b"text", &never()).expect("it is text").document.pages.len(), 1);
+    assert_eq!(read(&mut reader, "a.txt", b"text", &never()).expect("it is text").document.pages.len(), 1);
 }
 
 #[test]
 fn a_file_that_takes_too_much_memory_is_ended_and_the_next_one_read() {
     let settings = config::Reading { memory_mb: 400, ..settings() };
     let mut reader = reader(&settings);
-    reader.read("a.txt", b"text", &never()).expect("it is text");
-    let error = reader.read("large.txt", &vec![b'a'; 200 << 20], &never()).expect_err("it takes more");
+    read(&mut reader, "a.txt", b"text", &never()).expect("it is text");
+    let error = read(&mut reader, "large.txt", &vec![b'a'; 200 << 20], &never()).expect_err("it takes more");
     assert_eq!(error.code, "file_too_large", "{error:?}");
     assert!(error.message.contains("400 MB of memory"), "{error:?}");
-    assert_eq!(reader.read("a.txt", b"text", &never()).expect("it is text").document.pages.len(), 1);
+    assert_eq!(read(&mut reader, "a.txt", b"text", &never()).expect("it is text").document.pages.len(), 1);
 }
 
 #[test]
 fn a_file_with_too_much_in_it_is_refused() {
     let settings = config::Reading { output_mb: 1, ..settings() };
     let mut reader = reader(&settings);
-    let error = reader.read("large.txt", &b"words ".repeat(1 << 20), &never()).expect_err("it holds more");
+    let error = read(&mut reader, "large.txt", &b"words ".repeat(1 << 20), &never()).expect_err("it holds more");
     assert!(error.code == "file_too_large" && error.message.contains("1 MB"), "{error:?}");
 }
 
@@ -132,13 +136,13 @@ fn a_reader_that_was_killed_is_replaced() {
     let settings = settings();
     let before = readers_since(&[]);
     let mut reader = reader(&settings);
-    reader.read("a.txt", b"text", &never()).expect("it is text");
+    read(&mut reader, "a.txt", b"text", &never()).expect("it is text");
     for id in readers_since(&before) {
         // Whichever of them is ours: the others are replaced just so.
         let killed = std::process::Command::new("kill").args(["-9", &id.to_string()]).status();
         assert!(killed.is_ok_and(|status| status.success() || line(id, "status", "State").is_empty()));
     }
-    assert_eq!(reader.read("a.txt", b"text", &never()).expect("it is text").document.pages.len(), 1);
+    assert_eq!(read(&mut reader, "a.txt", b"text", &never()).expect("it is text").document.pages.len(), 1);
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn a_raised_flag_ends_a_read_at_once() {
             thread::sleep(Duration::from_millis(300));
             stop.store(true, Ordering::Relaxed);
         });
-        reader.read("slow.txt", &slow_text(200), &stop).expect_err("it is stopped")
+        read(&mut reader, "slow.txt", &slow_text(200), &stop).expect_err("it is stopped")
     });
     assert_eq!(error.code, "stopped");
     assert!(started.elapsed() < Duration::from_mins(1));

@@ -25,7 +25,7 @@ fn found(world: &World, library: &Arc<Library>, question: &str, collections: &[&
 }
 
 fn add(library: &Library, collection: &str, path: std::path::PathBuf) {
-    let added = library.add(collection, &[path], &AtomicBool::new(false), &|_| {}).expect("files can be added");
+    let added = library.add(collection, &[path], &[], &AtomicBool::new(false), &|_| {}).expect("files can be added");
     assert!(added.failed.is_empty(), "{:?}", added.failed);
 }
 

@@ -64,30 +64,29 @@ fn contrast(dots: &[(f32, f32)], degrees: f32) -> f64 {
 /// The picture, turned clockwise about its middle; what comes in at the corners is white.
 pub(super) fn turned(picture: &Picture, degrees: f32) -> Picture {
     let (width, height) = (picture.width, picture.height);
+    let middle = [0.5 * width as f32, 0.5 * height as f32];
     let mut grey = vec![255; width * height];
     for y in 0..height {
         for x in 0..width {
-            let [from_x, from_y] = about_middle([x as f32, y as f32], picture, -degrees);
+            let [from_x, from_y] = about([x as f32, y as f32], middle, -degrees);
             grey[y * width + x] = sample(picture, from_x, from_y);
         }
     }
     Picture { width, height, grey, pixels_per_point: picture.pixels_per_point }
 }
 
-/// The upright box around a box of the picture that was turned.
-pub(super) fn turned_box(bbox: [f32; 4], picture: &Picture, degrees: f32) -> [f32; 4] {
-    let middle = [0.5 * (bbox[0] + bbox[2]), 0.5 * (bbox[1] + bbox[3])];
-    let [x, y] = about_middle(middle, picture, degrees);
+/// The box, turned clockwise about a point and upright again.
+pub(super) fn turned_box(bbox: [f32; 4], middle: [f32; 2], degrees: f32) -> [f32; 4] {
+    let [x, y] = about([0.5 * (bbox[0] + bbox[2]), 0.5 * (bbox[1] + bbox[3])], middle, degrees);
     let (half_width, half_height) = (0.5 * (bbox[2] - bbox[0]), 0.5 * (bbox[3] - bbox[1]));
     [x - half_width, y - half_height, x + half_width, y + half_height]
 }
 
-/// A point, turned clockwise about the picture's middle (y runs downwards).
-fn about_middle([x, y]: [f32; 2], picture: &Picture, degrees: f32) -> [f32; 2] {
+/// A point, turned clockwise about another (y runs downwards).
+fn about([x, y]: [f32; 2], middle: [f32; 2], degrees: f32) -> [f32; 2] {
     let (sin, cos) = degrees.to_radians().sin_cos();
-    let (middle_x, middle_y) = (0.5 * picture.width as f32, 0.5 * picture.height as f32);
-    let (dx, dy) = (x - middle_x, y - middle_y);
-    [middle_x + dx * cos - dy * sin, middle_y + dx * sin + dy * cos]
+    let (dx, dy) = (x - middle[0], y - middle[1]);
+    [middle[0] + dx * cos - dy * sin, middle[1] + dx * sin + dy * cos]
 }
 
 /// The grey between four pixels.
@@ -132,9 +131,9 @@ mod tests {
 
     #[test]
     fn a_box_is_turned_back_to_where_it_was_seen() {
-        let picture = bars(0.0);
+        let middle = [400.0, 500.0];
         let bbox = [100.0, 200.0, 140.0, 212.0];
-        let back = turned_box(turned_box(bbox, &picture, 3.0), &picture, -3.0);
+        let back = turned_box(turned_box(bbox, middle, 3.0), middle, -3.0);
         for (found, expected) in back.into_iter().zip(bbox) {
             assert!((found - expected).abs() < 0.01);
         }

@@ -63,6 +63,11 @@ impl PageGeometry {
         }
     }
 
+    /// A picture as a page.
+    pub(super) fn of_picture([width, height]: [f32; 2]) -> Self {
+        Self { origin: [0.0; 2], width: width.into(), height: height.into(), rotation: 0 }
+    }
+
     /// From the file's user space to the page as shown.
     pub(super) fn to_shown(self) -> Matrix {
         let ([x, y], w, h) = (self.origin, self.width, self.height);

@@ -31,20 +31,21 @@ use lopdf::ObjectId;
 
 use self::content::{FontCache, PageGlyphs, page_glyphs};
 use self::geometry::PageGeometry;
+use self::headings::OutlineEntry;
 use self::lines::{Line, page_lines};
 use self::load::{Loaded, load};
 use self::page_text::{Vocabulary, compose, shown_title};
-use crate::{Caution, Document, Heading, Limits, MediaType, Page, Problem, ReadError, ReadOptions};
+use crate::{Caution, Document, Heading, Limits, MediaType, Page, Picture, Problem, ReadError, ReadOptions, Recognise};
 
 pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
     let Loaded { file, pages: ids, recovered } = load(bytes, &options.passwords, &options.limits)?;
     let (mut problems, mut cautions) = (Vec::new(), Vec::new());
     if recovered {
-        problems.push(Problem { page: None, message: "the file is damaged: parts of it may be missing".into() });
+        problems.push(Problem::on_file("the file is damaged: parts of it may be missing"));
     }
     if is_xfa_only(&file) {
         let message = "the file is an XFA form: what is filled into it cannot be read, only what other viewers show";
-        problems.push(Problem { page: None, message: message.into() });
+        problems.push(Problem::on_file(message));
     }
     let mut fonts = FontCache::new();
     let mut drafts: Vec<Draft> = (1..)
@@ -56,14 +57,43 @@ pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, Read
         })
         .collect();
     scans::recognise(&mut drafts, bytes, options, &mut problems);
-    problems.sort_by_key(|problem| problem.page);
-    if drafts.iter().all(|draft| draft.lines.is_empty()) {
-        return Err(ReadError::NoText { pages: drafts.len() });
-    }
-    let vocabulary = Vocabulary::of(drafts.iter().map(|draft| draft.lines.as_slice()));
-    let title = properties::title(&file).or_else(|| shown_title(&drafts[0].lines));
+    let title = properties::title(&file);
     let labels = labels::page_labels(&file, drafts.len());
     let outline = headings::outline(&file, &ids);
+    let document = finish(drafts, title, labels, &outline, problems)?;
+    Ok(Document { author: properties::author(&file), written: properties::written(&file), cautions, ..document })
+}
+
+/// Reads pictures as pages, one after another as they are made.
+pub(crate) fn read_pictures(
+    pictures: impl Iterator<Item = Result<Picture, String>>,
+    recogniser: &dyn Recognise,
+) -> Result<Document, ReadError> {
+    let mut problems = Vec::new();
+    let drafts = scans::drafts(pictures, recogniser, &mut problems);
+    let labels = vec![None; drafts.len()];
+    Ok(Document { media_type: MediaType::Picture, ..finish(drafts, None, labels, &[], problems)? })
+}
+
+/// Drafts to pages, now that the words of all of them are known.
+fn finish(
+    drafts: Vec<Draft>,
+    title: Option<String>,
+    labels: Vec<Option<String>>,
+    outline: &[OutlineEntry],
+    mut problems: Vec<Problem>,
+) -> Result<Document, ReadError> {
+    problems.sort_by_key(|problem| problem.page);
+    if drafts.iter().all(|draft| draft.lines.is_empty()) {
+        let pages = drafts.len();
+        if problems.iter().any(|problem| problem.awaits_recognition) {
+            return Err(ReadError::NeedsRecognition { pages });
+        }
+        let reason = problems.into_iter().find(|problem| problem.page.is_some()).map(|problem| problem.message);
+        return Err(reason.map_or(ReadError::NoText { pages }, ReadError::NothingReadable));
+    }
+    let vocabulary = Vocabulary::of(drafts.iter().map(|draft| draft.lines.as_slice()));
+    let title = title.or_else(|| shown_title(&drafts[0].lines));
     let by_type = if outline.is_empty() {
         headings::by_type(&drafts.iter().map(|draft| draft.lines.as_slice()).collect::<Vec<_>>())
     } else {
@@ -75,9 +105,8 @@ pub(crate) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Document, Read
         .zip(by_type)
         .map(|(((number, draft), label), headings)| finish_page(number, label, &draft, &vocabulary, &headings))
         .collect();
-    headings::mark_outline(&mut pages, &outline);
-    let (author, written) = (properties::author(&file), properties::written(&file));
-    Ok(Document { title, author, written, media_type: MediaType::Pdf, pages, problems, cautions })
+    headings::mark_outline(&mut pages, outline);
+    Ok(Document { title, problems, ..Document::of(MediaType::Pdf, pages) })
 }
 
 /// The `ToUnicode` parser alone, for its fuzz target.
@@ -98,6 +127,12 @@ struct Draft {
     cautions: Vec<Caution>,
 }
 
+impl Draft {
+    fn new(geometry: PageGeometry) -> Self {
+        Self { geometry, lines: Vec::new(), picture: None, recognised: false, confidence: 1.0, cautions: Vec::new() }
+    }
+}
+
 fn draft_page(
     file: &lopdf::Document,
     number: u32,
@@ -107,8 +142,7 @@ fn draft_page(
     problems: &mut Vec<Problem>,
 ) -> Draft {
     let geometry = PageGeometry::of(file, id);
-    let mut draft =
-        Draft { geometry, lines: Vec::new(), picture: None, recognised: false, confidence: 1.0, cautions: Vec::new() };
+    let mut draft = Draft::new(geometry);
     // A last resort: nothing below is known to panic.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let glyphs = page_glyphs(file, id, geometry, fonts, limits)?;

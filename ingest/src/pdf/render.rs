@@ -5,10 +5,9 @@ use hayro::hayro_syntax::Pdf;
 use hayro::vello_cpu::color::palette::css::WHITE;
 use hayro::{PixmapSettings, RenderCache, RenderSettings, render};
 
-use crate::ocr::Picture;
+use crate::Picture;
+use crate::ocr::DPI;
 
-/// Recognition does not get better beyond this (measured: 300 dpi is no better than 200).
-pub(crate) const DPI: f32 = 200.0;
 /// A page so large that its picture would not fit in memory is made smaller; A0 at 200 dpi fits.
 const MAX_SIDE_PIXELS: f32 = 10_000.0;
 

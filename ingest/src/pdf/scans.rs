@@ -1,15 +1,14 @@
 //! Pages that are pictures: which ones they are, and their text by recognition.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Draft;
 use super::content::PageGlyphs;
+use super::geometry::PageGeometry;
 use super::lines::{CELL_GAP, Line, LineWord, around};
 use super::render::Renderer;
-use crate::ocr::SeenWord;
-use crate::{Ocr, Problem, ReadOptions};
+use crate::ocr::{self, Seen};
+use crate::{Picture, Problem, ReadOptions, Recognise};
 
 /// Why a page's text layer is not what is to be seen on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,110 +41,95 @@ pub(super) fn reason(page: &PageGlyphs) -> Option<Reason> {
     (shown < STAMP_CHARACTERS && page.image_share > PAGE_SHARE).then_some(Reason::FewWords)
 }
 
-/// Reads the pages that need it, several at a time, into their drafts. What cannot be read is a
-/// problem, so that no picture is passed over in silence.
+/// Reads the pages that need it into their drafts. What cannot be read is a problem, so that no picture is passed over
+/// in silence.
 pub(super) fn recognise(drafts: &mut [Draft], bytes: &[u8], options: &ReadOptions, problems: &mut Vec<Problem>) {
     let wanted: Vec<usize> = (0..drafts.len()).filter(|&at| drafts[at].picture.is_some()).collect();
     if wanted.is_empty() {
         return;
     }
-    let mut report = |at: usize, message: &str| {
-        let number = at as u32 + 1;
-        problems.push(Problem::on_page(number, format!("page {number} {message}")));
-    };
-    let Some(ocr) = &options.ocr else {
-        for at in wanted {
-            match drafts[at].picture {
-                Some(Reason::NoText) => report(at, "is a picture without text, and text recognition is not available"),
-                Some(Reason::FewWords) => {
-                    report(at, "is a picture with a few words, and text recognition is not available");
-                }
-                // Its unreadable characters are reported already.
-                Some(Reason::Unreadable) | None => {}
-            }
-        }
+    let Some(recogniser) = options.recogniser else {
+        problems.extend(wanted.iter().filter_map(|&at| Some(awaiting(at as u32 + 1, drafts[at].picture?))));
         return;
     };
-    for (at, outcome) in read_pages(&wanted, bytes, options, ocr) {
-        let draft = &mut drafts[at];
-        match outcome {
-            Ok(seen) => {
-                if let Some(message) = take(draft, &seen) {
-                    report(at, message);
-                }
-            }
-            Err(message) => report(at, &format!("is a picture and could not be recognised: {message}")),
-        }
+    let passwords = &options.passwords;
+    let renderer = catch_unwind(|| Renderer::open(bytes, passwords)).ok().flatten();
+    let draw = |at: usize| {
+        let renderer = renderer.as_ref().ok_or("the file cannot be drawn")?;
+        let drawn = catch_unwind(AssertUnwindSafe(|| renderer.page(at))).ok().flatten();
+        drawn.ok_or_else(|| "it cannot be drawn".to_owned())
+    };
+    let seen = ocr::see(recogniser, wanted.iter().map(|&at| draw(at)));
+    for (at, seen) in wanted.into_iter().zip(seen) {
+        take(&mut drafts[at], at as u32 + 1, seen, problems);
     }
 }
 
-type Outcome = Result<Seen, String>;
-
-/// What was seen on a page.
-struct Seen {
-    words: Vec<SeenWord>,
-    pixels_per_point: f32,
+/// Pictures as drafts of pages.
+pub(super) fn drafts(
+    pictures: impl Iterator<Item = Result<Picture, String>>,
+    recogniser: &dyn Recognise,
+    problems: &mut Vec<Problem>,
+) -> Vec<Draft> {
+    let seen = ocr::see(recogniser, pictures);
+    let draft = |(number, seen): (u32, Result<Seen, String>)| {
+        let size = seen.as_ref().map_or([0.0; 2], |seen| seen.size_pt);
+        let mut draft = Draft::new(PageGeometry::of_picture(size));
+        draft.picture = Some(Reason::NoText);
+        take(&mut draft, number, seen, problems);
+        draft
+    };
+    (1..).zip(seen).map(draft).collect()
 }
 
-/// Draws and reads pages in as many threads as the recogniser is allowed, in page order.
-fn read_pages(wanted: &[usize], bytes: &[u8], options: &ReadOptions, ocr: &Ocr) -> Vec<(usize, Outcome)> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if ocr.threads == 0 { cores } else { ocr.threads }.min(wanted.len());
-    let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(Vec::with_capacity(wanted.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let renderer = catch_unwind(|| Renderer::open(bytes, &options.passwords)).ok().flatten();
-                while let Some(&at) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = match &renderer {
-                        Some(renderer) => catch_unwind(AssertUnwindSafe(|| read_page(renderer, at, ocr)))
-                            .unwrap_or_else(|_| Err("it cannot be drawn".into())),
-                        None => Err("the file cannot be drawn".into()),
-                    };
-                    outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, outcome));
-                }
-            });
-        }
-    });
-    let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    outcomes.sort_by_key(|(at, _)| *at);
-    outcomes
+/// The problem of a page that nobody is there to read.
+fn awaiting(number: u32, reason: Reason) -> Problem {
+    let what = match reason {
+        Reason::NoText => "is a picture without text",
+        Reason::FewWords => "is a picture with a few words",
+        Reason::Unreadable => "has characters that the file does not name",
+    };
+    let message = format!("page {number} {what}, and text recognition is not available");
+    Problem { awaits_recognition: true, ..Problem::on_page(number, message) }
 }
 
-fn read_page(renderer: &Renderer, at: usize, ocr: &Ocr) -> Outcome {
-    let picture = renderer.page(at).ok_or("it cannot be drawn")?;
-    Ok(Seen { words: ocr.words(&picture)?, pixels_per_point: picture.pixels_per_point })
-}
-
-/// Puts what was seen into a draft, unless its text layer had more. Returns what a person should
-/// know of it.
-fn take(draft: &mut Draft, seen: &Seen) -> Option<&'static str> {
+/// Puts what was seen into a draft, unless its text layer had more, and notes what a person should know of it.
+fn take(draft: &mut Draft, number: u32, seen: Result<Seen, String>, problems: &mut Vec<Problem>) {
     /// Below this, every fourth word or so is wrong (Tesseract's own measure).
     const UNSURE: f32 = 0.7;
-    let lines = lines(seen, draft.geometry.shown_size()[1] as f32);
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(reason) => {
+            let message = format!("page {number} is a picture and could not be recognised: {reason}");
+            problems.push(Problem::on_page(number, message));
+            return;
+        }
+    };
+    let lines = lines(&seen, draft.geometry.shown_size()[1] as f32);
     let count = |lines: &[Line]| lines.iter().flat_map(|line| &line.words).map(|word| word.text.len()).sum::<usize>();
-    if count(&lines) <= count(&draft.lines) && draft.picture != Some(Reason::Unreadable) {
-        return None;
-    }
-    if lines.is_empty() {
-        return None;
+    let has_more = count(&lines) > count(&draft.lines);
+    if lines.is_empty() || (!has_more && draft.picture != Some(Reason::Unreadable)) {
+        return;
     }
     draft.lines = lines;
     draft.recognised = true;
     draft.confidence = seen.words.iter().map(|word| word.confidence).sum::<f32>() / seen.words.len().max(1) as f32;
-    (draft.confidence < UNSURE).then_some("was recognised in a poor picture: many of its words may be wrong")
+    // What its text layer lacked is here now.
+    problems.retain(|problem| problem.page != Some(number));
+    if draft.confidence < UNSURE {
+        let message = format!("page {number} was recognised in a poor picture: many of its words may be wrong");
+        problems.push(Problem::on_page(number, message));
+    }
 }
 
 /// Seen words as lines of the page as shown: in points, y upwards.
 fn lines(seen: &Seen, page_height: f32) -> Vec<Line> {
     /// What is seen with less is dirt on the glass.
     const MIN_CONFIDENCE: f32 = 0.1;
-    let scale = seen.pixels_per_point;
     let mut lines: Vec<Line> = Vec::new();
     let mut last_line = None;
     for seen_word in seen.words.iter().filter(|word| word.confidence >= MIN_CONFIDENCE) {
-        let [x0, y0, x1, y1] = seen_word.bbox.map(|value| value / scale);
+        let [x0, y0, x1, y1] = seen_word.bbox;
         let bbox = [x0, page_height - y1, x1, page_height - y0];
         let mut text = String::new();
         crate::clean::push_clean(&mut text, &seen_word.text);

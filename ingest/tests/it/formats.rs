@@ -259,8 +259,8 @@ fn each_kind_says_when_it_is_another() {
         let refused = read(name, b"Just some words.", &Limits::default()).expect_err("it is none");
         assert!(matches!(refused, ReadError::NotWhatItSays { .. }), "{name}: {refused}");
     }
-    let refused = read("a.png", b"\x89PNG\r\n\x1a\n", &Limits::default()).expect_err("pictures are not read yet");
-    assert!(matches!(refused, ReadError::Picture) && refused.hint().contains("OCR"), "{refused}");
+    let refused = read("a.png", b"\x89PNG\r\n\x1a\n", &Limits::default()).expect_err("nobody reads it");
+    assert!(matches!(refused, ReadError::NeedsRecognition { pages: 1 }), "{refused}");
     for name in ["a.docx", "a.pptx", "a.odt"] {
         let another = docx("<w:p/>");
         let refused = read(name, &another, &Limits::default()).expect_err("it has no text, or is another kind");

@@ -53,16 +53,17 @@ export function showCollections(all) {
 }
 
 /** The last nightly run: here in full, on the page as one line. */
-export function showReport({ documents, pages, last_sync: last, next_sync: next, running, failed = last?.failed ?? [] }) {
+export function showReport({ documents, pages, last_sync: last, next_sync: next, running, partly = [], failed = last?.failed ?? [] }) {
   $('files-count').textContent = documents ? count(documents, 'file') : 'Files';
   $('files-sum').textContent = `${count(documents, 'file')}, ${count(pages, 'page')}`;
   const unread = failed.length ? `${count(failed.length, 'file')} could not be read` : '';
+  const waiting = partly.length ? `${count(partly.length, 'file')} with pictures that nobody read` : '';
   const line = $('last-sync');
-  line.hidden = !last && !unread;
-  line.textContent = [last && `Last run ${when(last.finished_at)}`, unread].filter(Boolean).join(': ');
-  line.classList.toggle('has-failed', failed.length > 0);
+  line.hidden = !last && !unread && !waiting;
+  line.textContent = [last && `Last run ${when(last.finished_at)}`, unread, waiting].filter(Boolean).join(': ');
+  line.classList.toggle('has-failed', failed.length + partly.length > 0);
   const box = $('sync-report');
-  if (!last && !next && !running && !unread) return box.replaceChildren();
+  if (!last && !next && !running && !unread && !waiting) return box.replaceChildren();
   // A report lists the files of each kind, but only counts those that are as they were.
   const sums = last && ['added', 'changed', 'moved', 'deleted', 'unchanged'].map((kind) => [last[kind]?.length ?? last[kind], kind])
     .filter(([n]) => n).map(([n, kind]) => `${n.toLocaleString('en')} ${kind}`).join(', ');

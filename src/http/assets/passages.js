@@ -10,7 +10,7 @@ export function passagesOf(passages, { question, best, from = 0 }) {
   // The service says which words count; without it, all but the shortest do.
   const words = [...new Set(question.toLowerCase().match(/[\p{L}\d]{4,}/gu) ?? [])];
   return passages.map((passage, index) => {
-    const { document: id, file, page_start: page, text, score, dated, also = [], cautions = [], why } = passage;
+    const { document: id, file, page_start: page, text, score, dated, recognised, also = [], cautions = [], why } = passage;
     const n = from + index + 1;
     const described = `snippet-${drawn += 1}`;
     const bar = h('span', { class: 'score', 'aria-hidden': 'true', title: `Closeness ${score.toFixed(3)}` }, h('span'));
@@ -20,7 +20,7 @@ export function passagesOf(passages, { question, best, from = 0 }) {
       h('button', {
         type: 'button', class: 'passage', 'aria-haspopup': 'dialog', 'aria-label': `Passage ${n}: ${file}, ${pagesOf(passage)}`,
         'aria-describedby': described, onclick: () => openPage({ document: id, file, page, passage: text }),
-      }, h('span', { class: 'passage-where' }, bar, h('b', {}, file), ` ${pagesOf(passage)}`),
+      }, h('span', { class: 'passage-where' }, bar, h('b', {}, file), ` ${pagesOf(passage)}`, recognised === undefined ? null : recognition(recognised)),
       under ? h('span', { class: 'path' }, under) : null,
       h('span', { class: 'snippet', id: described }, snippet(text, why?.words.length ? why.words : words))),
       cautionsOf(cautions),
@@ -33,6 +33,9 @@ export function cautionsOf(cautions) {
   if (!cautions.length) return null;
   return h('ul', { class: 'cautions', 'aria-label': 'To be taken with care' }, cautions.map(({ message }) => h('li', {}, sentence(message))));
 }
+
+/** The mark of words that a machine has read in a picture and that may be wrong. */
+const recognition = (sure) => h('span', { class: 'recognised' }, `read by text recognition, ${Math.round(sure * 100)} % sure`);
 
 /** The score that fills the bar. */
 export const bestOf = (passages) => Math.max(...passages.map(({ score }) => score), Number.EPSILON);

@@ -31,10 +31,10 @@ async function turn(page) {
   body.setAttribute('aria-busy', 'true');
   body.focus({ preventScroll: true });
   try {
-    const { text, pages } = await get(`/api/v1/documents/${encodeURIComponent(here.id)}/pages/${page}`);
+    const { text, pages, recognised } = await get(`/api/v1/documents/${encodeURIComponent(here.id)}/pages/${page}`);
     if (shown !== here || here.page !== page) return;
     here.pages = pages;
-    $('reader-page').textContent = `Page ${page} of ${pages}`;
+    $('reader-page').textContent = `Page ${page} of ${pages}${recognised === undefined ? '' : ', read by text recognition'}`;
     show(flow(text), here, page);
   } catch (problem) {
     if (shown === here && here.page === page) body.replaceChildren(notice(problem));
