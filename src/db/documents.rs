@@ -463,7 +463,7 @@ fn put(t: &Transaction, new: &NewDocument, languages: Option<&str>) -> rusqlite:
         .collect();
     let fresh = t.execute(
         "INSERT INTO documents(id, collection, sha256, size_bytes, media_type, title, pages, chunks, revision, problems, added_at, author, dated, cautions, recognition)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT(id) DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT(id) DO NOTHING",
         params![
             new.id,
             new.collection,
