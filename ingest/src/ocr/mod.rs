@@ -84,13 +84,13 @@ pub(crate) fn see(
             None
         }
     });
-    let mut recognised = recogniser.recognise(&mut ready).into_iter();
+    let mut read = recogniser.recognise(&mut ready).into_iter();
     // A reader that stops early leaves pages behind, which are to be told of too.
     ready.for_each(drop);
     let made = made.into_inner().into_iter();
     let seen = made.map(|change| {
         let change = change?;
-        let words = recognised.next().unwrap_or_else(|| Err("it was not read".to_owned()))?;
+        let words = read.next().unwrap_or_else(|| Err("it was not read".to_owned()))?;
         Ok(Seen { words: words.into_iter().map(|word| change.undo(word)).collect(), size_pt: change.size_pt() })
     });
     seen.collect()
@@ -122,8 +122,9 @@ impl Change {
 fn make_ready(picture: Picture) -> (Picture, Change) {
     let (width, height, pixels_per_point) = (picture.width, picture.height, picture.pixels_per_point);
     let wanted = (DPI / 72.0 / pixels_per_point).min(MOST_SCALE);
-    let scale = if (wanted - 1.0).abs() > NEAR_DPI { wanted } else { 1.0 };
-    let sized = if scale == 1.0 { picture } else { scale::scaled(&picture, scale) };
+    let is_near = (wanted - 1.0).abs() <= NEAR_DPI;
+    let scale = if is_near { 1.0 } else { wanted };
+    let sized = if is_near { picture } else { scale::scaled(&picture, scale) };
     let mut ready = level::levelled(sized);
     let skew_degrees = deskew::angle(&ready);
     if skew_degrees != 0.0 {

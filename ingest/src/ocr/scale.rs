@@ -46,7 +46,9 @@ fn spans(old: usize, new: usize) -> Vec<Span> {
         let mut weights: Vec<f32> =
             (start..=end).map(|pixel| (1.0 - (pixel as f32 - middle).abs() / reach).max(1e-4)).collect();
         let sum: f32 = weights.iter().sum();
-        weights.iter_mut().for_each(|weight| *weight /= sum);
+        for weight in &mut weights {
+            *weight /= sum;
+        }
         Span { start, weights }
     };
     (0..new).map(span).collect()
