@@ -36,6 +36,7 @@ fn a_scan_is_found_by_its_words_which_are_marked_and_boxed() {
     assert!(boxed > 20 && page.recognised.is_some(), "{boxed}");
     let passage = &world.search(&library, "Where do bicycles stand?")[0];
     assert_eq!((passage.file.as_str(), passage.page_start), ("fax.tif", 2), "{passage:?}");
+    drop(library);
 
     let text = world.premise(&["search", "monthly fee", "-k", "1"]).ok();
     assert!(text.contains("contract.pdf, page 1  (recognised in a picture, "), "{text}");

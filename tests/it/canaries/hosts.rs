@@ -118,7 +118,7 @@ fn pdf(host: &Host, attack: &Attack, way: &str) -> Vec<u8> {
     let (before, after) = match way {
         "white" => ("1 g", ""),
         "tiny" => (".08 0 0 .08 50 500 cm", ""),
-        "no" => ("3 Tr", ""),
+        "no-ink" => ("3 Tr", ""),
         "outside" => ("1 0 0 1 0 -900 cm", ""),
         "covered" => ("", "0 g 50 400 520 130 re f"),
         _ => ("", ""),
