@@ -28,7 +28,8 @@ fn a_scan_is_found_by_its_words_which_are_marked_and_boxed() {
         (vec!["contract.pdf".into(), "fax.tif".into(), "letter.png".into()], 4)
     );
 
-    let passage = &world.search(&library, "What is the monthly fee of Harbour Cleaning Services?")[0];
+    let question = "What is the monthly fee of Harbour Cleaning Services?";
+    let passage = &world.search(&library, question)[0];
     assert_eq!((passage.file.as_str(), passage.text.contains("1,250 euros")), ("contract.pdf", true), "{passage:?}");
     assert!(passage.recognised.is_some_and(|sure| sure > 0.8), "{passage:?}");
     let page = library.db().page(passage.document, 1).expect("the ledger can be read").expect("it has a page");
@@ -38,7 +39,7 @@ fn a_scan_is_found_by_its_words_which_are_marked_and_boxed() {
     assert_eq!((passage.file.as_str(), passage.page_start), ("fax.tif", 2), "{passage:?}");
     drop(library);
 
-    let text = world.premise(&["search", "monthly fee", "-k", "1"]).ok();
+    let text = world.premise(&["search", question, "-k", "1"]).ok();
     assert!(text.contains("contract.pdf, page 1  (recognised in a picture, "), "{text}");
     let text = world.premise(&["status"]).ok();
     assert!(text.contains("Pictures   tesseract ") && text.contains("(eng)"), "{text}");
