@@ -591,7 +591,7 @@ test('earlier answers stay with their sources, and only the last six are sent, c
   const first = page.locator('#older-list > li').first();
   await first.getByText('Question 0?').click();
   await first.getByRole('button', { name: 'Source 1: a.pdf, page 3' }).waitFor();
-  assert.equal(await first.locator('#sources .source-quote').innerText(), 'One.');
+  assert.equal(await first.locator('.source-quote').innerText(), 'One.');
 });
 
 test('narrowing, reasons and a conversation fit a phone', async () => {
@@ -625,7 +625,7 @@ test('what is not in the files is said, with the closest quotes', async () => {
   await ask('Who painted the hall?');
   await answered();
   await page.getByRole('heading', { name: 'Closest in your files' }).waitFor();
-  assert.equal(await page.locator('#evidence .source-quote').innerText(), 'The rent is due monthly.');
+  assert.equal(await page.locator('#nearest .source-quote').innerText(), 'The rent is due monthly.');
   assert.equal(await page.locator('#sources').isVisible(), false);
 });
 
@@ -636,7 +636,7 @@ test('an answer in part says so, and files that differ stand beside each other, 
   await ask('What is the rent?');
   await answered();
   assert.match(await page.locator('#grade').innerText(), /2 sentences of the draft had no support/);
-  assert.equal(await page.locator('#evidence').isVisible(), false, 'the sources have taken the place of the quotes');
+  assert.equal(await page.locator('#nearest').isVisible(), false, 'the sources have taken the place of the quotes');
   assert.deepEqual(await page.locator('#differing-list .source-where').allInnerTexts(),
     ['amendment.txt page 1, dated 1 May 2024', 'lease.txt page 1, dated 1 January 2020']);
 });

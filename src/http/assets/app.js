@@ -68,8 +68,8 @@ function begin(mine) {
   shown = mine;
   $('asked').textContent = mine.question.length > 400 ? `${mine.question.slice(0, 400)}…` : mine.question;
   $('asked').classList.toggle('long', mine.question.length > 160);
-  for (const id of ['notice', 'understood', 'answer', 'spoken', 'rows-list', 'differing-list', 'evidence-list', 'sources-list', 'passages-list']) $(id).replaceChildren();
-  for (const id of ['grade', 'draft', 'answer-foot', 'rows', 'differing', 'evidence', 'sources', 'passages', 'passages-more']) $(id).hidden = true;
+  for (const id of ['notice', 'understood', 'answer', 'spoken', 'rows-list', 'differing-list', 'nearest-list', 'sources-list', 'passages-list']) $(id).replaceChildren();
+  for (const id of ['grade', 'draft', 'answer-foot', 'rows', 'differing', 'nearest', 'sources', 'passages', 'passages-more']) $(id).hidden = true;
   $('talk').hidden = false;
   $('each').hidden = true;
   $('answer').setAttribute('aria-busy', 'true');
@@ -111,9 +111,9 @@ function found(mine, { passages, understood, next_offset: next, took_ms: took })
 /** The quotes come long before the model has written: on a slow machine they are the answer for the first seconds. */
 function showEvidence(mine, quotes) {
   mine.evidence = quotes;
-  $('evidence').hidden = !quotes.length;
-  $('evidence-title').textContent = 'In your files';
-  $('evidence-list').replaceChildren(...evidenceOf(mine));
+  $('nearest').hidden = !quotes.length;
+  $('nearest-title').textContent = 'In your files';
+  $('nearest-list').replaceChildren(...evidenceOf(mine));
 }
 
 function piece(mine, text) {
@@ -159,8 +159,8 @@ function done(mine, { id, answer, grade, refused, left_out: leftOut, citations, 
   }
   $('spoken').append(h('p', {}, `${mine.unspoken ?? ''} ${refused ? answer : `End of the answer, ${count(byNumber.size, 'source')}.`}`));
   // The sources take the place of the quotes; of an answer that is not there the quotes are the closest.
-  $('evidence').hidden = !refused || !mine.evidence.length;
-  if (refused) $('evidence-title').textContent = 'Closest in your files';
+  $('nearest').hidden = !refused || !mine.evidence.length;
+  if (refused) $('nearest-title').textContent = 'Closest in your files';
   $('differing').hidden = !differing.length;
   $('differing-list').replaceChildren(...differingOf(differing, mine.passages));
   $('sources').hidden = !byNumber.size;
