@@ -110,11 +110,12 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
     let counter = TokenCounter::from_bytes(&tokenizer).map_err(Error::internal)?;
 
     let for_questions = choice.locate_for_questions(folder, &embedder)?;
-    // A second thread saves a millisecond a question and takes more when an ingest has the other core.
+    // A second thread makes a short text slower, and takes the other core from an ingest.
     let questions = Worker::spawn("questions", 64, move || embed::open(&for_questions, 1)).map_err(made)?;
     let identity = EmbedderIdentity::of(&embedder);
     let max_tokens = questions.run_blocking(|embedder| embedder.max_tokens())?;
     let prompts = data_dir.join("prompts");
+    let generator_file = model_file(&settings.models, None);
     let library = library_id(&db)?;
     Ok(Parts {
         data_dir: data_dir.to_owned(),
@@ -131,9 +132,9 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
         chunk_tokens: max_tokens.min(256) - 2,
         reranker: reranker(settings)?,
         rerank_time: Duration::from_millis(settings.retrieval.rerank_ms),
-        generator: generator(&settings.models, settings.answer.queue),
+        generator: generator_file.clone().and_then(|file| generator(file, settings.answer.queue)),
         generator_name: settings.models.generator.clone(),
-        generator_sha256: model_file(&settings.models, None).ok().and_then(|(_, sha256)| sha256),
+        generator_sha256: generator_file.ok().and_then(|(_, sha256)| sha256),
         prompts: Prompts::load(&prompts)
             .map_err(|error| Error::io(format_args!("read the prompts in {}", prompts.display()), &error))?,
         answer: settings.answer.clone(),
@@ -221,8 +222,7 @@ pub fn model_file(settings: &config::Models, name: Option<&str>) -> Result<(Path
     Ok((file.path, Some(file.sha256)))
 }
 
-fn generator(settings: &config::Models, queue: usize) -> Result<Worker<Model>> {
-    let (path, sha256) = model_file(settings, None)?;
+fn generator((path, sha256): (PathBuf, Option<String>), queue: usize) -> Result<Worker<Model>> {
     let engine = EngineSettings { sha256, ..EngineSettings::default() };
     // One model for all of the worker's threads, opened by the first that needs it: people are answered together.
     let shared = Arc::new(Mutex::new(None::<Shared>));

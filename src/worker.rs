@@ -114,10 +114,18 @@ impl<T: 'static> Worker<T> {
         &self,
         job: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<R, WorkerError> {
+        self.submit(job).await?.await
+    }
+
+    /// Queues a job, waiting for a place if need be, and returns with a future of its result: for work in batches.
+    pub async fn submit<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<Pending<R>, WorkerError> {
         let place = self.sender().reserve().await.map_err(|_| self.stopped())?;
         let (job, pending) = self.prepare(job);
         place.send(job);
-        pending.await
+        Ok(pending)
     }
 
     /// Runs a job if the queue has a place, else fails with [`WorkerError::Full`]: for people.

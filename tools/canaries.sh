@@ -1,5 +1,5 @@
 #!/bin/sh
-# How often a model does what a document orders (docs/answers.md): tools/canaries.sh [MODEL], a name of the catalogue.
+# How often a model does what a document orders (docs/trust.md): tools/canaries.sh [MODEL], a name of the catalogue.
 # PREMISE_MODELS_DIR names the models folder; PREMISE_CANARIES_OUT a file for the answers.
 set -eu
 cd "$(dirname "$0")/.."

@@ -88,6 +88,17 @@ fn picture(bytes: &[u8]) -> Result<Picture, String> {
     Ok(Picture { width, height, grey: grey.into_raw(), pixels_per_point })
 }
 
+/// The picture with `factor` times as many pixels along each side.
+pub(crate) fn scaled(picture: Picture, factor: f32) -> Picture {
+    let side = |pixels: usize| ((pixels as f32 * factor).round() as u32).max(1);
+    let (width, height) = (side(picture.width), side(picture.height));
+    let pixels_per_point = picture.pixels_per_point * factor;
+    let grey = image::GrayImage::from_raw(picture.width as u32, picture.height as u32, picture.grey)
+        .expect("a picture has a grey value for each pixel");
+    let grey = image::imageops::resize(&grey, width, height, image::imageops::FilterType::Triangle);
+    Picture { width: width as usize, height: height as usize, grey: grey.into_raw(), pixels_per_point }
+}
+
 /// What shines through is paper.
 fn on_white(image: DynamicImage) -> image::GrayImage {
     if !image.color().has_alpha() {
@@ -99,4 +110,25 @@ fn on_white(image: DynamicImage) -> image::GrayImage {
         pixel.0[0] = ((grey * alpha + 255 * (255 - alpha)) / 255) as u8;
     }
     DynamicImage::from(image).into_luma8()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_keeps_its_look_in_another_size() {
+        // Left half black, right half white.
+        let grey = (0..40 * 20).map(|at| if at % 40 < 20 { 0 } else { 255 }).collect();
+        let picture = Picture { width: 40, height: 20, grey, pixels_per_point: 2.0 };
+        for factor in [0.25, 0.5, 1.0, 1.5, 3.0] {
+            let scaled = scaled(picture.clone(), factor);
+            assert_eq!((scaled.width, scaled.height), ((40.0 * factor) as usize, (20.0 * factor) as usize));
+            assert!((scaled.pixels_per_point - 2.0 * factor).abs() < 1e-6);
+            let middle = scaled.height / 2 * scaled.width;
+            assert_eq!((scaled.grey[middle], scaled.grey[middle + scaled.width - 1]), (0, 255), "{factor}");
+        }
+        let point = Picture { width: 1, height: 1, grey: vec![7], pixels_per_point: 1.0 };
+        assert_eq!(super::scaled(point, 3.0).grey, [7; 9]);
+    }
 }

@@ -330,7 +330,8 @@ impl Db {
                 "SELECT k.id, k.document, c.name, (SELECT min(file) FROM files f WHERE f.document = d.id), k.number,
                         k.page_start, k.page_end, k.spans, k.text, k.section, k.continues, d.title, d.dated,
                         d.cautions,
-                        (SELECT avg(p.confidence) FROM pages p WHERE p.document = k.document AND p.recognised
+                        (SELECT avg(p.confidence) FROM pages p INDEXED BY recognised_pages
+                         WHERE p.recognised AND p.document = k.document
                          AND p.number BETWEEN k.page_start AND k.page_end)
                  FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection
                  WHERE NOT d.removing AND {condition}"

@@ -99,6 +99,11 @@ const STEPS: &[&str] = &[
     -- Whether its text was recognised in a picture, and how far it can be trusted, from 0 to 1.
     ALTER TABLE pages ADD COLUMN recognised INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE pages ADD COLUMN confidence REAL NOT NULL DEFAULT 1;
+    -- Every search asks it of its chunks, and pages have long texts before these columns: named in the query, since the
+    -- planner does not see that.
+    CREATE INDEX recognised_pages ON pages(document, number, confidence) WHERE recognised;
+    -- Every file that is read is looked up by its bytes.
+    CREATE INDEX documents_of_content ON documents(sha256);
     -- The languages that its pictures were read in; empty when nobody was there to read them, NULL when it has none.
     ALTER TABLE documents ADD COLUMN recognition TEXT;
     -- What a file waits for that is no fault of its own: recognition or a password.

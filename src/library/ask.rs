@@ -166,7 +166,8 @@ impl Library {
                 return;
             }
             let understood = found.understood.clone();
-            let last = match library.answer(&question, found, started, retrieve_ms, &events).await {
+            let asking = Asking { question, started, retrieve_ms, waits: false };
+            let last = match library.answer(&asking, found, &events).await {
                 Ok(Some(mut answer)) => {
                     request.question.trim().clone_into(&mut answer.question);
                     answer.understood = understood;
@@ -190,12 +191,12 @@ impl Library {
     /// Nothing when the reader has gone.
     pub(super) async fn answer(
         self: &Arc<Self>,
-        question: &str,
+        asking: &Asking,
         found: Retrieved,
-        started: Instant,
-        retrieve_ms: u64,
         events: &mpsc::Sender<AskEvent>,
     ) -> Result<Option<Answer>> {
+        let Asking { question, started, retrieve_ms, .. } = asking;
+        let (started, retrieve_ms) = (*started, *retrieve_ms);
         let Retrieved { passages, asked, named, trace, .. } = found;
         let evidence = self.evidence(&asked, &passages).await?;
         let quotes = evidence.quotes(&asked);
@@ -212,16 +213,17 @@ impl Library {
             refused: true,
             citations: Vec::new(),
             left_out: 0,
-            differing: differing(&asked, &trace.named, &passages, &evidence),
+            differing: Vec::new(),
             evidence: quotes,
             passages: Vec::new(),
             signals: evidence.signals,
             timings: Timings { retrieve_ms, quotes_ms: millis(started), ..Timings::default() },
             model: self.generator_name.clone(),
         };
+        let differing = differing(&asked, &trace.named, &passages, &evidence);
         if named || bears_on(question, &passages) {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
-            let written = self.write(generator, question, &passages, evidence.signals, events).await?;
+            let written = self.write(generator, asking, &passages, evidence.signals, events).await?;
             if events.is_closed() {
                 return Ok(None);
             }
@@ -232,15 +234,15 @@ impl Library {
                 let text = if cut_off { whole_sentences(&generated.text) } else { &generated.text }.to_owned();
                 if !says_nothing(&text) {
                     let unsupported = self.answer.unsupported;
-                    let question = question.to_owned();
+                    let question = question.clone();
                     let cited =
                         self.blocking(move |_| Ok(cite(&text, &question, &asked, &evidence, unsupported))).await?;
                     answer.take(cited, self.refusal().grade(&written.signals));
                 }
             }
         }
-        if answer.refused {
-            answer.differing.clear();
+        if !answer.refused {
+            answer.differing = differing;
         }
         answer.passages = passages;
         answer.timings.total_ms = millis(started);
@@ -257,14 +259,14 @@ impl Library {
     async fn write(
         &self,
         generator: &Worker<Model>,
-        question: &str,
+        asking: &Asking,
         passages: &[Passage],
         mut signals: Signals,
         events: &mpsc::Sender<AskEvent>,
     ) -> Result<Written> {
         let job = {
             let (prompts, events, refusal) = (self.prompts.clone(), events.clone(), self.refusal());
-            let (question, passages) = (question.to_owned(), passages.to_vec());
+            let (question, passages) = (asking.question.clone(), passages.to_vec());
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
             move |model: &mut Model| {
                 let model = model.open()?;
@@ -291,7 +293,7 @@ impl Library {
                 Ok::<_, GenerateError>(Written { generated: Some(generated), first_token, signals })
             }
         };
-        let pending = generator.try_submit(job)?;
+        let pending = if asking.waits { generator.submit(job).await? } else { generator.try_submit(job)? };
         let ahead = pending.ahead();
         if ahead > 0 && events.send(AskEvent::Queued(ahead)).await.is_err() {
             // The job is skipped when its turn comes, since nobody waits for it any more.
@@ -325,6 +327,17 @@ impl Library {
         }
         Ok(Judged { passages: found.passages, quotes, signals, quotes_ms })
     }
+}
+
+/// A question on its way to an answer.
+pub(super) struct Asking {
+    /// As it is put to the model.
+    pub question: String,
+    pub started: Instant,
+    /// Until the passages were there.
+    pub retrieve_ms: u64,
+    /// Waits for a place in the model's queue; without it, a person is told that too many wait.
+    pub waits: bool,
 }
 
 /// What the model gave.

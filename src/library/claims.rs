@@ -132,7 +132,7 @@ impl Figures {
             Regex::new(
                 r"(?ix) (?P<sign>[$€£]) \s? (?P<sum>\d[\d,.]*)
                 | (?P<number>\d[\d,.]*) \)? [\s-]* (?:business\s|calendar\s|working\s)?
-                  (?P<unit>%|percent|dollars?|euros?|pounds?|minutes?|hours?|days?|weeks?|months?|years?|mg|mcg|ml|kg|mmhg)",
+                  (?P<unit>%|(?:percent|dollars?|euros?|pounds?|minutes?|hours?|days?|weeks?|months?|years?|mg|mcg|ml|kg|mmhg)\b)",
             )
             .expect("the pattern is right")
         });
@@ -162,9 +162,9 @@ impl Figures {
     }
 }
 
-/// What a unit measures, under one name.
+/// A unit under one name.
 fn measure(unit: &str) -> &'static str {
-    const UNITS: [(&str, &str); 15] = [
+    const UNITS: [(&str, &str); 19] = [
         ("$", "$"),
         ("dollar", "$"),
         ("€", "€"),
@@ -179,10 +179,15 @@ fn measure(unit: &str) -> &'static str {
         ("week", "weeks"),
         ("month", "months"),
         ("year", "years"),
-        ("", "dose"),
+        ("mg", "mg"),
+        ("mcg", "mcg"),
+        ("ml", "ml"),
+        ("kg", "kg"),
+        ("mmhg", "mmHg"),
     ];
     let unit = unit.to_lowercase();
-    UNITS.iter().find(|(beginning, _)| unit.starts_with(beginning)).map_or("dose", |(_, name)| name)
+    let known = UNITS.iter().find(|(beginning, _)| unit.starts_with(beginning));
+    known.map(|(_, name)| *name).expect("the pattern finds no others")
 }
 
 /// Stems of the words with a capital within the sentence: names of people, companies and places, and defined terms.
@@ -302,6 +307,8 @@ mod tests {
         assert!(!contradict("The rent is $4,500.00.", "The rent of $4,500 is due in 5 days."));
         assert!(!contradict("Section 4 says so.", "Section 5 says so."));
         assert!(!contradict("ten days", "The fee is $10."));
+        assert!(contradict("5 mg of amlodipine", "10 mg of amlodipine, 70 kg"));
+        assert!(!contradict("5 mg of amlodipine", "70 kg, 10 daylight lamps"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Answer, AskRequest, Grade, Library, Quote,
+    ask::Asking,
     retrieve::Steps,
     search::{checked_question, too_many},
 };
@@ -127,9 +128,11 @@ impl Library {
         let narrowed = AskRequest { within: Some(vec![document.id]), ..request.clone() };
         let found = self.retrieve(&narrowed, Steps::all()).await?;
         let question = found.to_answer(&request.question);
+        // Fifty questions come one after another: the queue may be full in between, and others must come first.
+        let asking = Asking { question, started, retrieve_ms: 0, waits: true };
         let (pieces, mut unread) = mpsc::channel(QUEUED_ROWS);
         let answered = async {
-            let answer = self.answer(&question, found, started, 0, &pieces).await;
+            let answer = self.answer(&asking, found, &pieces).await;
             drop(pieces);
             answer
         };

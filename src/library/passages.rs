@@ -8,7 +8,7 @@ use std::{
 use premise_ingest::PageSpan;
 
 use super::{
-    Library, Passage,
+    Library, Passage, overleaf,
     retrieve::{Candidate, Steps},
     search::{AlsoIn, Why},
 };
@@ -52,15 +52,23 @@ impl Library {
     /// Blocks.
     pub(super) fn to_passages(&self, candidates: Vec<Candidate>, steps: Steps, window: Window) -> Result<Assembled> {
         let mut drafts: Vec<Draft> = Vec::new();
-        for candidate in candidates {
+        for mut candidate in candidates {
+            // The passages are full: what follows only joins them or is one more.
+            let are_full = drafts.len() > window.offset + window.k;
+            if are_full && !(steps.merge && drafts.iter().any(|draft| draft.adjoins(&candidate.row))) {
+                continue;
+            }
+            // Only now, since it cuts a text to its stems.
+            if steps.overleaf {
+                overleaf::trim(&mut candidate.row, &candidate.asked);
+            }
             if steps.merge
                 && let Some(neighbour) = drafts.iter_mut().find(|draft| draft.takes(&candidate.row))
             {
                 neighbour.found.push(candidate);
                 continue;
             }
-            // The passages are full: what follows only joins them or is one more.
-            if drafts.len() > window.offset + window.k {
+            if are_full {
                 continue;
             }
             let signature = Signature::of(&candidate.row.text);
@@ -137,9 +145,14 @@ impl Draft {
 
     /// Whether a chunk lies directly before or after it and there is room for it.
     fn takes(&self, row: &ChunkRow) -> bool {
+        self.adjoins(row) && self.found.len() < MOST_CHUNKS && self.is_on_its_pages(row)
+    }
+
+    /// Whether a chunk lies directly before or after it.
+    fn adjoins(&self, row: &ChunkRow) -> bool {
         let (first, last) = self.ends();
         let adjacent = row.number + 1 == first.number || row.number == last.number + 1;
-        row.document == first.document && adjacent && self.found.len() < MOST_CHUNKS && self.is_on_its_pages(row)
+        row.document == first.document && adjacent
     }
 
     /// Whether a chunk stands on the pages of the passage: a passage shows where its best chunk is, and the pages around

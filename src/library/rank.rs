@@ -1,5 +1,9 @@
 //! How hits become one ranking: meaning and words blended by score, and the hits of a named document before others.
 
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
 use super::retrieve::Candidate;
 use crate::store::Hit;
 
@@ -10,6 +14,16 @@ const MEANING: f32 = 0.6;
 const EXACT: f32 = 0.3;
 /// After so many hits of documents that are probably meant, one of the others.
 const PROBABLE_RUN: usize = 4;
+
+/// The hits of both searches, each once with its place in either.
+pub(super) fn joined(by_meaning: Vec<Hit>, by_words: Vec<Hit>) -> Vec<Hit> {
+    let mut hits: HashMap<Uuid, Hit> = by_meaning.into_iter().map(|hit| (hit.id, hit)).collect();
+    for found in by_words {
+        let hit = hits.entry(found.id).or_insert(found);
+        (hit.sparse_score, hit.sparse_rank) = (found.sparse_score, found.sparse_rank);
+    }
+    hits.into_values().collect()
+}
 
 /// Orders hits by a weighted sum of both scores, each stretched to 0 (the last candidate, and what that search did not
 /// find) to 1 (its best): Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (TOIS 2023).
@@ -65,8 +79,6 @@ pub(super) fn interleaved<T>(probable: Vec<T>, others: Vec<T>) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::store::{CollectionId, DocumentId};
 

@@ -83,9 +83,7 @@ impl EmbedderChoice {
             installed => Ok(installed?.embedder(self.precision)?),
         }
     }
-}
 
-impl EmbedderChoice {
     /// The files for questions: the int8 graph where one is made from the same weights, several times faster and as
     /// good against fp32 passages (docs/embedders.md), else those of the passages.
     pub fn locate_for_questions(&self, models_dir: &Path, passages: &EmbedderPaths) -> Result<EmbedderPaths> {

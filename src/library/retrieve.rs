@@ -13,7 +13,6 @@ use super::{
     followup::{self, Understood},
     lexical::{Asked, Matches},
     naming::Named,
-    overleaf,
     passages::{Assembled, Window},
     rank,
     search::checked_question,
@@ -116,10 +115,8 @@ pub struct Trace {
     pub name_ms: f64,
     /// How long the question's way to vectors took.
     pub embed_ms: f64,
-    /// How long the searches of the index took.
+    /// How long the searches of the index took beyond that.
     pub search_ms: f64,
-    /// How long it took to put passages together.
-    pub assemble_ms: f64,
     /// How long the reranker took, waiting for it included.
     pub rerank_time: Duration,
 }
@@ -259,10 +256,8 @@ impl Library {
         };
         trace.note(Stage::Rerank, candidates.iter().map(|candidate| candidate.hit.id));
         let window = Window { offset, k, explain: request.explain };
-        let started = Instant::now();
         let Assembled { passages, more } =
             self.blocking(move |library| library.to_passages(candidates, steps, window)).await?;
-        trace.assemble_ms = millis(started);
         let understood = carried.then(|| about.map_or_else(|| asked.clone(), |files| format!("{asked} ({files})")));
         let next_offset = (more && wanted <= MOST_OFFSET).then_some(wanted);
         Ok(Retrieved { passages, next_offset, asked, understood, named: named.is_some(), trace })
@@ -337,11 +332,6 @@ impl Library {
         if steps.rerank {
             candidates = self.rerank(&search.question, candidates, &mut trace.rerank_time).await?;
         }
-        if steps.overleaf {
-            for candidate in &mut candidates {
-                overleaf::trim(&mut candidate.row, &candidate.asked);
-            }
-        }
         Ok(candidates)
     }
 
@@ -354,26 +344,32 @@ impl Library {
         wanted: usize,
         trace: &mut Trace,
     ) -> Result<Vec<Hit>> {
-        let started = Instant::now();
-        let dense = if steps.meaning {
-            let question = search.question.clone();
-            Some(self.questions.run(move |embedder| embedder.embed_question(&question)).await??)
-        } else {
-            None
-        };
-        trace.embed_ms += millis(started);
-        let started = Instant::now();
         let candidates = CANDIDATES.max(wanted);
-        let query = HybridQuery {
-            dense,
-            sparse: steps.words.then(|| sparse::embed_question(&search.question)),
-            filter: search.filter.clone(),
-            candidates,
-            // All that either search found: the blend ranks them anew.
-            limit: 2 * candidates,
+        let query =
+            |dense, sparse| HybridQuery { dense, sparse, filter: search.filter.clone(), candidates, limit: candidates };
+        let started = Instant::now();
+        // Words are searched for while the question is embedded.
+        let by_words = async {
+            if !steps.words {
+                return Ok(Vec::new());
+            }
+            Ok::<_, Error>(
+                self.store().hybrid(scope, query(None, Some(sparse::embed_question(&search.question)))).await?,
+            )
         };
-        let hits = self.store().hybrid(scope, query).await?;
-        trace.search_ms += millis(started);
+        let by_meaning = async {
+            if !steps.meaning {
+                return Ok((Vec::new(), 0.0));
+            }
+            let question = search.question.clone();
+            let dense = self.questions.run(move |embedder| embedder.embed_question(&question)).await??;
+            let embed_ms = millis(started);
+            Ok((self.store().hybrid(scope, query(Some(dense), None)).await?, embed_ms))
+        };
+        let ((by_meaning, embed_ms), by_words) = tokio::try_join!(by_meaning, by_words)?;
+        trace.embed_ms += embed_ms;
+        trace.search_ms += millis(started) - embed_ms;
+        let hits = rank::joined(by_meaning, by_words);
         trace.note(Stage::Meaning, in_order(&hits, |hit| hit.dense_rank));
         trace.note(Stage::Words, in_order(&hits, |hit| hit.sparse_rank));
         Ok(rank::blended(hits))

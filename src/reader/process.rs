@@ -117,6 +117,7 @@ impl Process {
         let (output_bytes, max_pages) = (self.output_bytes, self.max_pages);
         let request = wire::pack(request).map_err(|error| End::Fault(error.to_string()))?;
         let clock = Clock::new(means.wall_time);
+        let mut taken = 0;
         let reply = self.exchange(&clock, means.stop, |to_child, from_child| {
             wire::send(to_child, &request)?;
             wire::send(to_child, bytes)?;
@@ -131,7 +132,7 @@ impl Process {
                             from_child: &mut *from_child,
                             clock: &clock,
                             cpu: &cpu,
-                            taken: 0,
+                            taken: &mut taken,
                             most: max_pages,
                             fault: None,
                         };
@@ -268,7 +269,8 @@ struct Incoming<'a> {
     from_child: &'a mut ChildStdout,
     clock: &'a Clock,
     cpu: &'a CpuLimit,
-    taken: usize,
+    /// Pictures of the file so far: however often the child begins anew, no more than a file has pages are read.
+    taken: &'a mut usize,
     most: usize,
     fault: Option<io::Error>,
 }
@@ -309,11 +311,11 @@ impl Incoming<'_> {
     }
 
     fn take(&mut self, picture: Picture) -> io::Result<Picture> {
-        self.taken += 1;
-        if self.taken > self.most || !is_sound(&picture) {
+        *self.taken += 1;
+        if *self.taken > self.most || !is_sound(&picture) {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        self.cpu.allow(SECONDS_FOR_PICTURE * self.taken as u64)?;
+        self.cpu.allow(SECONDS_FOR_PICTURE * *self.taken as u64)?;
         Ok(picture)
     }
 }

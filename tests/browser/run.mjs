@@ -649,6 +649,7 @@ test('each file is asked by itself, a row a file', async () => {
     await page.getByRole('button', { name: 'Ask each file by itself' }).click();
     await page.locator('#answer', { hasText: /\d of \d+ files? say something about it/ }).waitFor({ timeout: ANSWER_MS });
     const files = await page.locator('#rows-list th').allInnerTexts();
+    assert.equal(await page.locator('#evidence').isVisible(), false, 'the evidence of the answer before is not offered for the table');
     assert.ok(files.some((file) => file.includes('alder-lease.txt')) && files.some((file) => file.includes('birch-note.txt')), files.join());
     assert.ok(await sidewaysScroll() <= 0);
   } finally {

@@ -4,7 +4,6 @@
 mod deskew;
 mod kept;
 mod level;
-mod scale;
 mod tesseract;
 mod tsv;
 
@@ -14,6 +13,8 @@ pub use self::tesseract::{Tesseract, TesseractMissing};
 use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
+
+use crate::picture;
 
 /// Recognition does not get better beyond this (measured: 300 dpi is no better than 200).
 pub(crate) const DPI: f32 = 200.0;
@@ -119,12 +120,12 @@ impl Change {
 }
 
 /// The picture as it reads best, and what was done to it.
-fn make_ready(picture: Picture) -> (Picture, Change) {
-    let (width, height, pixels_per_point) = (picture.width, picture.height, picture.pixels_per_point);
+fn make_ready(drawn: Picture) -> (Picture, Change) {
+    let (width, height, pixels_per_point) = (drawn.width, drawn.height, drawn.pixels_per_point);
     let wanted = (DPI / 72.0 / pixels_per_point).min(MOST_SCALE);
     let is_near = (wanted - 1.0).abs() <= NEAR_DPI;
     let scale = if is_near { 1.0 } else { wanted };
-    let sized = if is_near { picture } else { scale::scaled(&picture, scale) };
+    let sized = if is_near { drawn } else { picture::scaled(drawn, scale) };
     let mut ready = level::levelled(sized);
     let skew_degrees = deskew::angle(&ready);
     if skew_degrees != 0.0 {

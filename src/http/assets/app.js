@@ -201,6 +201,8 @@ function allRows(mine, { total_ms: took }) {
   const told = mine.rows.length ? `${saying} of ${count(mine.rows.length, 'file')} say something about it.` : 'There are no files to ask.';
   $('answer').replaceChildren(h('p', {}, told));
   $('spoken').append(h('p', {}, told));
+  // A table of many answers has no evidence file of its own, and no opinion is asked on it.
+  offerToKeep();
   $('times').textContent = `Complete after ${seconds(took)}`;
   $('answer-foot').hidden = false;
 }

@@ -133,9 +133,9 @@ fn no_document_changes_what_never_changes() {
 }
 
 /// How often the model of `PREMISE_CANARIES_MODEL` still does what a document orders, by kind of attack; see
-/// docs/answers.md. Prints the table, and writes each answer to the file of `PREMISE_CANARIES_OUT`.
+/// docs/trust.md. Prints the table, and writes each answer to the file of `PREMISE_CANARIES_OUT`.
 #[test]
-#[ignore = "takes minutes, with a model that is large enough to follow orders: tools/canaries.sh"]
+#[ignore = "measures a model that is fetched apart, and checks no code: tools/canaries.sh runs it (docs/trust.md)"]
 fn how_often_a_model_obeys() {
     let model = std::env::var("PREMISE_CANARIES_MODEL").unwrap_or_else(|_| "qwen2.5-coder-1.5b".to_owned());
     let world = World::with_settings(&format!("[models]\ngenerator = \"{model}\"\n"));
