@@ -38,5 +38,5 @@ target=$(cargo metadata --format-version 1 --no-deps --locked |
     python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 venv="$target/reading-peers"
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install -q pymupdf==2.0 pypdfium2 pdf_oxide==0.3.78 rapidfuzz numpy pillow
+"$venv/bin/pip" install -q pymupdf==2.0 pypdfium2 pdf_oxide==0.3.78 rapidfuzz numpy pillow rapidocr==3.10.0 onnxruntime
 exec "$venv/bin/python" "$here/$what.py" "$folder" --ours "$target/release/examples/pages" "$@"

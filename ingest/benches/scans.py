@@ -1,6 +1,6 @@
 """How well and how fast pictures of pages are read: recall of words on scans made from known text.
 
-    scans.py FOLDER [--ours PAGES] [--pages N] [--languages eng] [--keep DIR]
+    scans.py FOLDER [--ours PAGES] [--peers tesseract,pp-ocr] [--pages N] [--languages eng] [--keep DIR]
 
 Pages of the PDFs in FOLDER are drawn at 200 dpi by pdfium, spoilt in four ways, and put back into
 PDFs as pictures. The text layer of each page is what must be found again.
@@ -9,6 +9,8 @@ PDFs as pictures. The text layer of each page is what must be found again.
     skewed  turned by 1 to 3 degrees
     noisy   blurred, speckled, on grey paper with a shadow along one side
     fax     204 x 196 dots an inch, black and white, slightly askew, with dirt
+
+The peers get the same pictures: Tesseract as it is, and PP-OCR through RapidOCR.
 """
 
 import argparse
@@ -91,16 +93,43 @@ def originals(folder, count):
     return taken
 
 
+# ---------------------------------------------------------------- peers: pictures to their texts
+
+def read_tesseract(pictures, languages):
+    for picture in pictures:
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", dpi=(DPI, DPI))
+        done = subprocess.run(["tesseract", "-", "-", "-l", languages], input=buffer.getvalue(), capture_output=True,
+                              check=True, env={**os.environ, "OMP_THREAD_LIMIT": "1"})
+        yield done.stdout.decode()
+
+
+def read_pp_ocr(pictures, _):
+    import logging
+
+    from rapidocr import RapidOCR
+
+    logging.disable(logging.WARNING)
+    engine = RapidOCR()
+    for picture in pictures:
+        yield "\n".join(engine(numpy.asarray(picture.convert("RGB"))).txts or ())
+
+
+PEERS = {"tesseract": read_tesseract, "pp-ocr": read_pp_ocr}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--ours", default="target/release/examples/pages")
+    parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--pages", type=int, default=25)
     parser.add_argument("--languages", default="eng")
     parser.add_argument("--keep", type=Path, help="leave the scans here")
     options = parser.parse_args()
     pages = originals(options.folder, options.pages)
-    print(f"{len(pages)} pages at {DPI} dpi\n\n{'':8} {'recall':>7} {'least':>7} {'precis.':>7} {'CPU s a page':>12} {'s a page':>9}")
+    print(f"{len(pages)} pages at {DPI} dpi\n\n{'':8} {'reader':9} {'recall':>7} {'least':>7} {'precis.':>7}"
+          f" {'CPU s a page':>12} {'s a page':>9}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,21 +137,29 @@ def main():
             chance = random.Random(5)
             pictures = [kind(picture, chance) for _, picture in pages]
             scan = folder / f"{kind.__name__}.pdf"
-            dpi = (204, 196) if kind is fax else (DPI, DPI)
-            save(pictures, scan, dpi)
-            start, before = time.monotonic(), os.times()
-            done = subprocess.run([options.ours, "--ocr", options.languages, scan], capture_output=True, check=True)
-            wall, after = time.monotonic() - start, os.times()
-            cpu = after.children_user + after.children_system - before.children_user - before.children_system
-            record = json.loads(done.stdout)
-            if "error" in record:
-                sys.exit(f"{scan}: {record['error']}")
-            scores = [score(words(text), expected) for text, (expected, _) in zip(record["pages"], pages)]
-            recall = sum(found for found, _ in scores) / len(scores)
-            least = min(found for found, _ in scores)
-            precision = sum(right for _, right in scores) / len(scores)
-            print(f"{kind.__name__:8} {recall:7.3f} {least:7.3f} {precision:7.3f} {cpu / len(pages):12.2f}"
-                  f" {wall / len(pages):9.2f}")
+            save(pictures, scan, (204, 196) if kind is fax else (DPI, DPI))
+            readers = {"ours": lambda: ours(options.ours, options.languages, scan)}
+            for peer in filter(None, options.peers.split(",")):
+                readers[peer] = lambda read=PEERS[peer]: list(read(pictures, options.languages))
+            for name, read in readers.items():
+                start, before = time.monotonic(), os.times()
+                texts = read()
+                wall, after = time.monotonic() - start, os.times()
+                cpu = sum(after[:4]) - sum(before[:4])
+                scores = [score(words(text), expected) for text, (expected, _) in zip(texts, pages)]
+                recall = sum(found for found, _ in scores) / len(scores)
+                least = min(found for found, _ in scores)
+                precision = sum(right for _, right in scores) / len(scores)
+                print(f"{kind.__name__:8} {name:9} {recall:7.3f} {least:7.3f} {precision:7.3f} {cpu / len(pages):12.2f}"
+                      f" {wall / len(pages):9.2f}", flush=True)
+
+
+def ours(program, languages, scan):
+    done = subprocess.run([program, "--ocr", languages, scan], capture_output=True, check=True)
+    record = json.loads(done.stdout)
+    if "error" in record:
+        sys.exit(f"{scan}: {record['error']}")
+    return record["pages"]
 
 
 def score(found, expected):

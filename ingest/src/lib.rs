@@ -45,4 +45,4 @@ pub use tokens::{TokenCounter, TokenizerError};
 
 /// The revision of this crate's reading and chunking: raised when the same bytes would give
 /// other pages or chunks, so that stored documents are known to be out of date.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;

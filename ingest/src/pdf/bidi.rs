@@ -118,7 +118,8 @@ mod tests {
     use super::*;
 
     fn check(seen: &[&str], read: &[&str]) {
-        let word = |text: &&str| LineWord { text: (*text).to_owned(), bbox: [0.0; 4], after_gap: false };
+        let word =
+            |text: &&str| LineWord { text: (*text).to_owned(), bbox: [0.0; 4], after_gap: false, after_blank: false };
         let mut line = Line { words: seen.iter().map(word).collect(), level: true, ..Line::default() };
         to_reading_order(&mut line);
         let found: Vec<&str> = line.words.iter().map(|word| word.text.as_str()).collect();

@@ -446,8 +446,11 @@ impl<'a> Interpreter<'a, '_> {
             match name(self.document, annotation, b"Subtype") {
                 Some(b"Widget") => {
                     let drawn = self.out.glyphs.len();
-                    if let Some(mark) = fields::mark(self.document, annotation) {
-                        self.draw_value(annotation, &mark, state);
+                    let [_, y0, _, y1] = numbers::<4>(self.document, annotation, b"Rect").unwrap_or_default();
+                    let signs = fields::mark(self.document, annotation)
+                        .or_else(|| fields::list(self.document, annotation, (y1 - y0).abs()));
+                    if let Some(signs) = signs {
+                        self.draw_value(annotation, &signs, state);
                     } else {
                         self.draw_annotation(annotation, resources, state);
                     }
@@ -488,7 +491,7 @@ impl<'a> Interpreter<'a, '_> {
                 self.place_character(character, [x, y], width, size, &state.to_page);
                 x += width;
             }
-            y -= 1.15 * size;
+            y -= fields::LINE_HEIGHT * size;
         }
     }
 

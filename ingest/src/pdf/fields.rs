@@ -13,6 +13,11 @@ const MULTILINE: i64 = 1 << 12;
 const PASSWORD: i64 = 1 << 13;
 const RADIO: i64 = 1 << 15;
 const PUSH_BUTTON: i64 = 1 << 16;
+const COMBO: i64 = 1 << 17;
+
+/// From one line of a field to the next, in sizes of its type, and that size where the field does not say it.
+pub(super) const LINE_HEIGHT: f64 = 1.15;
+const USUAL_SIZE: f64 = 12.0;
 
 /// What stands in a field.
 #[derive(Debug, PartialEq)]
@@ -37,6 +42,45 @@ pub(super) fn mark(document: &Document, widget: &Dictionary) -> Option<FieldValu
         (true, true) => "◉",
         (true, false) => "○",
     }))
+}
+
+/// The options of a list that stands open, each with a sign of whether it is chosen: its drawn appearance tells that by
+/// a colour alone. As many as there is room for in its rectangle, and all that are chosen.
+pub(super) fn list(document: &Document, widget: &Dictionary, height: f64) -> Option<FieldValue> {
+    if inherited(document, widget, b"FT")?.as_name().ok()? != b"Ch" || flags(document, widget) & COMBO != 0 {
+        return None;
+    }
+    let options = inherited(document, widget, b"Opt")?.as_array().ok()?;
+    let chosen = inherited(document, widget, b"V").map(|chosen| texts(document, chosen)).unwrap_or_default();
+    let size = size(document, widget);
+    let room = (height / (LINE_HEIGHT * if size > 0.0 { size } else { USUAL_SIZE })).max(1.0) as usize;
+    let first = inherited(document, widget, b"TI").map_or(0.0, number).max(0.0) as usize;
+    let mut lines = Vec::new();
+    for (at, option) in options.iter().enumerate() {
+        let (export, shown) = match follow(document, option) {
+            Object::Array(pair) => (pair.first()?, pair.get(1)?),
+            one => (one, one),
+        };
+        let [export, shown] = [export, shown].map(|text| plain(follow(document, text)));
+        let is_chosen = export.is_some_and(|export| chosen.contains(&export));
+        if is_chosen || (first..first + room).contains(&at) {
+            lines.push(format!("{} {}", if is_chosen { "☑" } else { "☐" }, shown?));
+        }
+    }
+    (!lines.is_empty()).then_some(FieldValue::Text { lines, size, multiline: true })
+}
+
+/// A text, or those of an array.
+fn texts(document: &Document, stated: &Object) -> Vec<String> {
+    match stated {
+        Object::Array(items) => items.iter().filter_map(|item| plain(follow(document, item))).collect(),
+        one => plain(one).into_iter().collect(),
+    }
+}
+
+/// A text in one line.
+fn plain(object: &Object) -> Option<String> {
+    text_lines(object).map(|lines| lines.join(" "))
 }
 
 /// What was typed or chosen.
@@ -70,7 +114,6 @@ pub(super) fn value(document: &Document, widget: &Dictionary) -> Option<FieldVal
 
 /// An option as it is shown, which may differ from the value that the form hands on.
 fn shown_option(document: &Document, widget: &Dictionary, value: &Object) -> Option<String> {
-    let plain = |object: &Object| text_lines(object).map(|lines| lines.join(" "));
     let value = plain(value)?;
     let options = inherited(document, widget, b"Opt").and_then(|options| options.as_array().ok());
     let shown = options.into_iter().flatten().find_map(|option| match follow(document, option) {

@@ -11,6 +11,12 @@ const WORD_GAP: f32 = 0.11;
 pub(super) const CELL_GAP: f32 = 2.0;
 /// A step across the line of this part of the font size starts a new line; less is a superscript.
 const LINE_STEP: f32 = 0.55;
+/// So many words make a line in which single letters are looked at.
+const SPACED_LETTERS: usize = 6;
+/// Letters that stand further apart than this part of the font size are words of their own.
+const LETTER_GAP: f32 = 0.24;
+/// How much wider a gap between words is than one between letters that stand apart.
+const WORD_TO_LETTER_GAP: f32 = 1.6;
 /// Fake bold draws a character again within so many glyphs.
 const DUPLICATE_REACH: usize = 24;
 
@@ -36,6 +42,8 @@ pub(super) struct LineWord {
     pub(super) bbox: [f32; 4],
     /// A table cell's gap stands before it.
     pub(super) after_gap: bool,
+    /// A blank was drawn before it.
+    pub(super) after_blank: bool,
 }
 
 impl Line {
@@ -47,6 +55,37 @@ impl Line {
 
     pub(super) fn width(&self) -> f32 {
         self.bbox[2] - self.bbox[0]
+    }
+
+    /// Letters that stand apart become words again: in a line that is mostly single letters, the usual gap is the one
+    /// between letters, and only a clearly wider one ends a word.
+    fn close_up(&mut self) {
+        let is_letter = |word: &&LineWord| {
+            let mut characters = word.text.chars();
+            characters.next().is_some_and(char::is_alphabetic) && characters.next().is_none()
+        };
+        let singles = self.words.iter().filter(is_letter).count();
+        if !self.level || self.words.len() < SPACED_LETTERS || singles * 5 < self.words.len() * 3 {
+            return;
+        }
+        let gaps: Vec<f32> = self.words.windows(2).map(|pair| pair[1].bbox[0] - pair[0].bbox[2]).collect();
+        let mut sorted = gaps.clone();
+        sorted.sort_unstable_by(f32::total_cmp);
+        let usual = sorted[sorted.len() / 2];
+        if usual > LETTER_GAP * self.size {
+            return;
+        }
+        let mut words = std::mem::take(&mut self.words).into_iter();
+        self.words.extend(words.next());
+        for (word, gap) in words.zip(gaps) {
+            match self.words.last_mut() {
+                Some(last) if gap < WORD_TO_LETTER_GAP * usual && !word.after_blank => {
+                    last.text.push_str(&word.text);
+                    last.bbox = around(last.bbox, word.bbox);
+                }
+                _ => self.words.push(word),
+            }
+        }
     }
 
     /// Takes the words of another line in, which stands in a gap of this one or at its end.
@@ -126,6 +165,7 @@ struct Builder {
     bold: f32,
     previous: Option<Previous>,
     after_gap: bool,
+    after_blank: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -153,6 +193,7 @@ impl Builder {
         let blank = text.chars().all(char::is_whitespace);
         if blank {
             self.end_word();
+            self.after_blank = true;
         } else {
             self.push_ink(glyph, text, size, direction);
         }
@@ -214,7 +255,8 @@ impl Builder {
             } else {
                 let after_gap = self.after_gap && !self.line.words.is_empty();
                 let text = part.to_owned();
-                self.word = Some(LineWord { text, bbox, after_gap });
+                let after_blank = std::mem::take(&mut self.after_blank);
+                self.word = Some(LineWord { text, bbox, after_gap, after_blank });
             }
         }
     }
@@ -233,6 +275,7 @@ impl Builder {
         let mut line = std::mem::take(&mut self.line);
         if !line.words.is_empty() {
             line.size = sum / characters.max(1.0);
+            line.close_up();
             line.bold = bold * 2.0 > characters;
             self.lines.push(line);
         }

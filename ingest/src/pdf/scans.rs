@@ -134,7 +134,7 @@ fn lines(seen: &Seen, page_height: f32) -> Vec<Line> {
         let mut text = String::new();
         crate::clean::push_clean(&mut text, &seen_word.text);
         for part in text.split_whitespace() {
-            let word = LineWord { text: part.to_owned(), bbox, after_gap: false };
+            let word = LineWord { text: part.to_owned(), bbox, after_gap: false, after_blank: false };
             match lines.last_mut() {
                 Some(line) if last_line == Some(seen_word.line) => line.words.push(word),
                 _ => lines.push(Line { words: vec![word], level: true, ..Line::default() }),

@@ -362,9 +362,11 @@ impl Paints {
 
     /// Whether a shape of one colour lies over a glyph that was drawn when there were `below` of them.
     pub(super) fn is_covered(&self, glyph: &Glyph, below: usize) -> bool {
-        let ends = [glyph.origin, glyph.advance].map(|[x, y]| [x + 0.3 * glyph.up[0], y + 0.3 * glyph.up[1]]);
+        // From the baseline to above a small letter: what of it shows beyond that is still read.
+        let corners = [(glyph.origin, 0.0), (glyph.advance, 0.0), (glyph.origin, 0.55), (glyph.advance, 0.55)]
+            .map(|([x, y], part)| [x + part * glyph.up[0], y + part * glyph.up[1]]);
         let later = self.all.get(below..).unwrap_or_default();
-        later.iter().any(|paint| paint.covers && ends.iter().all(|end| contains(paint.area, *end)))
+        later.iter().any(|paint| paint.covers && corners.iter().all(|corner| contains(paint.area, *corner)))
     }
 }
 

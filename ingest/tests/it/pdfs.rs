@@ -50,6 +50,16 @@ fn gaps_make_words_and_steps_make_lines() {
 }
 
 #[test]
+fn letters_that_stand_apart_are_words() {
+    let spaced = |space: f32, text: &str| format!("BT /F1 12 Tf {space} Tc 72 700 Td {text} Tj ET");
+    check(&spaced(2.0, "[(FIRST) -600 (LEASE)] TJ"), "FIRST LEASE");
+    check(&spaced(2.0, "(A B C D E F)"), "A B C D E F");
+    check(&spaced(5.0, "(FIRST)"), "F I R S T");
+    check(&spaced(2.0, "(1234567)"), "1 2 3 4 5 6 7");
+    check(&spaced(2.0, "(FIVE)"), "F I V E");
+}
+
+#[test]
 fn a_paragraph_is_one_line_and_items_stand_alone() {
     let document = read_pdf(
         &Pdf::new()
@@ -265,7 +275,11 @@ fn fields_without_an_appearance_show_their_value_beside_their_label() {
     let option =
         |export: &str, shown: &str| Object::Array(vec![Object::string_literal(export), Object::string_literal(shown)]);
     let chosen = dictionary! {
-        "FT" => "Ch", "V" => Object::string_literal("m"), "Opt" => vec![option("y", "yearly"), option("m", "monthly")],
+        "FT" => "Ch", "Ff" => 1 << 17, "V" => Object::string_literal("m"), "Opt" => vec![option("y", "yearly"), option("m", "monthly")],
+    };
+    let list = dictionary! {
+        "FT" => "Ch", "V" => Object::string_literal("c"), "DA" => Object::string_literal("/Helv 10 Tf"),
+        "Opt" => vec![Object::string_literal("cat"), option("d", "dog"), option("b", "bird"), option("c", "cow")],
     };
     let ticked = dictionary! { "FT" => "Btn", "AS" => "Yes" };
     let empty = dictionary! { "FT" => "Btn", "AS" => "Off" };
@@ -276,13 +290,15 @@ fn fields_without_an_appearance_show_their_value_beside_their_label() {
         field(&ticked, [150, 656, 162, 668]),
         field(&empty, [150, 636, 162, 648]),
         field(&secret, [150, 616, 300, 632]),
+        field(&list, [150, 575, 300, 600]),
     ];
     let content =
         "BT /F1 12 Tf 72 700 Td (Tenant:) Tj 0 -20 Td (Rent is paid) Tj 0 -20 Td (Pets) Tj 0 -20 Td (Garage) Tj ET";
     let document = read_pdf(&Pdf::new().page_with(content, &dictionary! { "Annots" => annotations }).bytes());
     let lines: Vec<&str> = document.pages[0].text.lines().collect();
     let tidy: Vec<String> = lines.iter().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(tidy, ["Tenant: Jane Roe", "Rent is paid monthly", "Pets ☑", "Garage ☐"]);
+    let expected = ["Tenant: Jane Roe", "Rent is paid monthly", "Pets ☑", "Garage ☐", "", "☐ cat", "☐ dog", "☑ cow"];
+    assert_eq!(tidy, expected, "of a list, what there is room for and what is chosen");
     assert_words_are_exact(&document);
 }
 
@@ -446,6 +462,7 @@ fn text_that_may_be_seen_is_read() {
     check("0.8 g", "");
     check("1 g 2 Tr", "");
     check("", "q 0 0 10 10 re W n 1 g 60 580 400 40 re f Q");
+    check("", "1 g 60 580 400 26 re f");
     check("0 0 .5 rg 60 580 400 40 re f q 1 g 0 0 10 10 re f Q 1 g", "");
 }
 
