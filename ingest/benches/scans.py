@@ -10,7 +10,7 @@ PDFs as pictures. The text layer of each page is what must be found again.
     noisy   blurred, speckled, on grey paper with a shadow along one side
     fax     204 x 196 dots an inch, black and white, slightly askew, with dirt
 
-The peers get the same pictures: Tesseract as it is, and PP-OCR through RapidOCR.
+The peers get the same files, drawn by pdfium at 200 dpi: Tesseract as it is, and PP-OCR through RapidOCR.
 """
 
 import argparse
@@ -95,6 +95,12 @@ def originals(folder, count):
 
 # ---------------------------------------------------------------- peers: pictures to their texts
 
+def drawn(path):
+    with pypdfium2.PdfDocument(path) as document:
+        for page in document:
+            yield page.render(scale=DPI / 72, grayscale=True).to_pil()
+
+
 def read_tesseract(pictures, languages):
     for picture in pictures:
         buffer = io.BytesIO()
@@ -140,7 +146,7 @@ def main():
             save(pictures, scan, (204, 196) if kind is fax else (DPI, DPI))
             readers = {"ours": lambda: ours(options.ours, options.languages, scan)}
             for peer in filter(None, options.peers.split(",")):
-                readers[peer] = lambda read=PEERS[peer]: list(read(pictures, options.languages))
+                readers[peer] = lambda read=PEERS[peer]: list(read(drawn(scan), options.languages))
             for name, read in readers.items():
                 start, before = time.monotonic(), os.times()
                 texts = read()
