@@ -295,6 +295,24 @@ test('a damaged PDF shows why it failed and what to do', async () => {
   assert.ok((await failed.locator('.quiet').innerText()).length > 10, 'a hint');
 });
 
+test('a scan is found by its words, which are marked as read by text recognition', async () => {
+  const paper = await context.newPage();
+  await paper.setViewportSize({ width: 1240, height: 900 });
+  await paper.setContent(`<body style="font: 32px serif; margin: 80px">
+    <p>The Juniper lease begins on 4 May 2024.</p><p>The deposit of the Juniper lease is 7,300 pounds.</p></body>`);
+  const scan = await put('juniper.png', await paper.screenshot());
+  await paper.close();
+  try {
+    await search('What is the deposit of the Juniper lease?');
+    const passage = page.locator('#passages-list .passage', { hasText: '7,300 pounds' });
+    await passage.locator('.recognised', { hasText: /read by text recognition, \d+ % sure/ }).waitFor();
+    await passage.click();
+    await page.locator('#reader-page', { hasText: 'Page 1 of 1, read by text recognition' }).waitFor();
+  } finally {
+    await takeOut(scan);
+  }
+});
+
 test('hostile names and texts stay text', async () => {
   const name = '<img src=x onerror=window.hurt=1>.txt';
   await add(name, '<script>window.hurt = 1</script> The hostile file says <b>pay forty-five thousand pounds</b> to the hostile bank.');
