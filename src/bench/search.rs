@@ -91,8 +91,9 @@ pub(crate) async fn run(args: SearchArgs, settings: Settings, stop: Arc<AtomicBo
     let set = EvalSet::load(&args.set)?;
     let temporary = tempfile::Builder::new().prefix("premise-bench-").tempdir();
     let temporary = temporary.map_err(|error| Error::io("make a temporary folder", &error))?;
-    // Indexes of one set are none of another's.
-    let work = args.work.as_deref().unwrap_or(temporary.path()).join(&set.name);
+    // Indexes of one set are none of another's, and ids change with how files are read.
+    let kind = format!("{}-r{}", set.name, premise_ingest::REVISION);
+    let work = args.work.as_deref().unwrap_or(temporary.path()).join(kind);
     let real = work.join("real");
     let base = Arc::new(base(&set, &real, &settings, stop).await?);
     let mut all = Vec::new();
