@@ -55,21 +55,32 @@ fn apply_differences(
     program: impl FnOnce() -> Option<Program>,
 ) {
     let mut code = 0_usize;
-    let mut meaningless = Vec::new();
+    let mut named = Vec::new();
     for object in differences {
         match follow(document, object) {
             Object::Integer(first) => code = usize::try_from(*first).unwrap_or(usize::MAX),
             Object::Name(glyph) => {
-                if let Some(slot) = table.get_mut(code) {
-                    let glyph = std::str::from_utf8(glyph).unwrap_or_default();
-                    *slot = name_text(glyph);
-                    if slot.is_none() && glyph != ".notdef" {
-                        meaningless.push((code, glyph));
-                    }
+                if code < table.len() {
+                    named.push((code, std::str::from_utf8(glyph).unwrap_or_default()));
                 }
                 code = code.saturating_add(1);
             }
             _ => {}
+        }
+    }
+    // Fonts of pixels from TeX call each glyph by its code, `a65` for an A, which are names of dingbats elsewhere.
+    let number = |glyph: &str| glyph.strip_prefix('a').and_then(|number| number.parse::<usize>().ok());
+    let are_codes = named.iter().all(|(code, glyph)| number(glyph).is_none_or(|number| number == *code));
+    let mut meaningless = Vec::new();
+    for (code, glyph) in named {
+        table[code] = match number(glyph) {
+            Some(_) if are_codes => {
+                char::from_u32(code as u32).filter(char::is_ascii_graphic).map(|c| c.to_string().into())
+            }
+            _ => name_text(glyph),
+        };
+        if table[code].is_none() && glyph != ".notdef" {
+            meaningless.push((code, glyph));
         }
     }
     if let Some(program) = (!meaningless.is_empty()).then(program).flatten() {
@@ -177,6 +188,18 @@ mod tests {
         check(".notdef", None);
         check("", None);
         check("uniÄÄ", None);
+    }
+
+    #[test]
+    fn numbers_are_codes_where_all_of_them_are() {
+        let check = |differences: &[Object], code: usize, text: Option<&str>| {
+            let mut table: CodeTable = vec![None; 256];
+            apply_differences(&Document::new(), differences, &mut table, || None);
+            assert_eq!(table[code].as_deref(), text, "{differences:?}");
+        };
+        check(&[84.into(), "a84".into(), "a85".into()], 84, Some("T"));
+        check(&[11.into(), "a11".into()], 11, None);
+        check(&[84.into(), "a84".into(), 33.into(), "a1".into()], 33, Some("✁"));
     }
 
     #[test]
