@@ -88,6 +88,8 @@ pub fn run(plan: &Plan, note: &dyn Fn(&str)) -> Result<Report> {
     let mut speeds = Vec::new();
     for (at, (prompt, people)) in cases.into_iter().enumerate() {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        // As long as our questions come out, for words are not tokens; the peer gets as many.
+        let prompt = model.prompt_tokens(&question(&model, prompt, 0))?;
         for round in 0..plan.rounds.max(1) {
             note(&format!("round {}, {people} x {prompt} tokens", round + 1));
             let seed = (at * 100 + round) * 10;
@@ -147,12 +149,16 @@ fn answer_all(model: &Shared, prompt: usize, people: usize, answer: usize, seed:
     })
 }
 
-/// A question of about `tokens` tokens that begins like no other.
+/// A question of about `tokens` tokens that begins like no other: what was read of one is of no use for the next.
 fn question(model: &dyn Generator, tokens: usize, seed: usize) -> Vec<Message> {
     const WORDS: [&str; 8] = ["rent", "tenant", "lease", "court", "clause", "month", "notice", "party"];
     let mut text = String::new();
     let mut state = seed as u64 + 1;
-    let mut messages = vec![Message::new(Role::User, "")];
+    let mut messages = vec![Message::new(Role::System, ""), Message::new(Role::User, "rent")];
+    if model.prompt_tokens(&messages).is_err() {
+        // A template without a place for instructions.
+        messages.remove(0);
+    }
     while model.prompt_tokens(&messages).is_ok_and(|now| now < tokens) {
         for _ in 0..(tokens / 32).max(1) {
             // Knuth's MMIX generator; its upper bits are the random ones.

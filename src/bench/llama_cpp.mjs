@@ -1,5 +1,8 @@
 // llama.cpp from its package, asked line by line; `premise bench generate --peer` runs it in the package's folder.
-// One request a line: {"prompt": 512, "people": 1, "answer": 64, "seed": 0} -> [{"first_s": …, "last_s": …}, …]
+// One request a line:
+//   {"prompt": 512, "people": 1, "answer": 64, "seed": 0} -> [{"first_s": …, "last_s": …}, …]
+//   {"tokenize": ["text", …]}                             -> [[…], …]
+//   {"greedy": "rendered prompt", "answer": 32}           -> {"text": "…", "prompt_tokens": …}
 // The first line that it writes tells how long the model took to open: {"load_s": …}
 
 import { createInterface } from "node:readline";
@@ -24,8 +27,27 @@ async function answer(sequence, prompt, count, started) {
   return times;
 }
 
+async function greedy(text, count) {
+  await sequences[0].clearHistory();
+  const prompt = model.tokenize(text, true);
+  const ids = [];
+  for await (const id of sequences[0].evaluate(prompt, { temperature: 0 })) {
+    ids.push(id);
+    if (ids.length === count) break;
+  }
+  return { text: model.detokenize(ids, true), prompt_tokens: prompt.length };
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
+  if (request.tokenize !== undefined) {
+    console.log(JSON.stringify(request.tokenize.map((text) => model.tokenize(text, false))));
+    continue;
+  }
+  if (request.greedy !== undefined) {
+    console.log(JSON.stringify(await greedy(request.greedy, request.answer)));
+    continue;
+  }
   // Tokens of common words, in an order that no other request has.
   const prompt = (person) =>
     Array.from({ length: request.prompt }, (_, at) => 1000 + ((at * 7919 + (request.seed + person) * 104729) % 20000));

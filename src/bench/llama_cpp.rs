@@ -18,6 +18,13 @@ struct Opened {
     load_s: f64,
 }
 
+/// What it answers to a prompt when it always takes the likeliest token.
+#[derive(Deserialize)]
+pub(super) struct Greedy {
+    pub(super) text: String,
+    pub(super) prompt_tokens: usize,
+}
+
 /// A running llama.cpp with a model open.
 pub(super) struct LlamaCpp {
     process: Child,
@@ -65,6 +72,20 @@ impl LlamaCpp {
         seed: usize,
     ) -> Result<Vec<Times>> {
         let request = serde_json::json!({ "prompt": prompt, "people": people, "answer": answer, "seed": seed });
+        writeln!(self.input, "{request}").map_err(|error| Error::io("ask llama.cpp", &error))?;
+        self.line()
+    }
+
+    /// Has it answer a prompt, always with the likeliest token.
+    pub(super) fn answer_greedily(&mut self, prompt: &str, answer: usize) -> Result<Greedy> {
+        let request = serde_json::json!({ "greedy": prompt, "answer": answer });
+        writeln!(self.input, "{request}").map_err(|error| Error::io("ask llama.cpp", &error))?;
+        self.line()
+    }
+
+    /// The tokens of plain texts, as it sees them.
+    pub(super) fn tokenize(&mut self, texts: &[String]) -> Result<Vec<Vec<u32>>> {
+        let request = serde_json::json!({ "tokenize": texts });
         writeln!(self.input, "{request}").map_err(|error| Error::io("ask llama.cpp", &error))?;
         self.line()
     }

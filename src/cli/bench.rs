@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use crate::{
     app,
     bench::{
+        fidelity,
         generate::{self as generation, Plan, Report, Speed},
         search::{self, SearchArgs},
     },
@@ -28,6 +29,8 @@ pub(super) struct BenchArgs {
 enum What {
     /// How fast a model reads and writes, alone and for several people; with --peer in turns with llama.cpp
     Generate(GenerateArgs),
+    /// Compare a model's answers with llama.cpp's, and the perplexity of a text with packed and with plain weights
+    Fidelity(FidelityArgs),
     /// Time questions against indexes of several sizes, beside exact search
     Search(SearchArgs),
 }
@@ -56,10 +59,38 @@ struct GenerateArgs {
     json: bool,
 }
 
+#[derive(Args)]
+struct FidelityArgs {
+    /// A GGUF file, or a model's name [default: the one of the settings]
+    model: Option<String>,
+    /// Plain text that prompts are cut from, and whose perplexity is measured
+    #[arg(long, value_name = "FILE")]
+    text: PathBuf,
+    /// How many prompts to compare
+    #[arg(long, default_value_t = 10)]
+    prompts: usize,
+    /// Tokens of text in each
+    #[arg(long, default_value_t = 860)]
+    prompt_tokens: usize,
+    /// Tokens of each answer
+    #[arg(long, default_value_t = 32)]
+    answer: usize,
+    /// Tokens of text whose perplexity is measured; 0 for none
+    #[arg(long, default_value_t = 20_000)]
+    scored: usize,
+    /// Folder in which `npm install node-llama-cpp @node-llama-cpp/linux-x64` was run; without it no answers are compared
+    #[arg(long, value_name = "DIR")]
+    peer: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
 impl BenchArgs {
     pub(super) fn wants_json(&self) -> bool {
         match &self.what {
             What::Generate(args) => args.json,
+            What::Fidelity(args) => args.json,
             What::Search(args) => args.json,
         }
     }
@@ -68,6 +99,7 @@ impl BenchArgs {
 pub(super) async fn run(args: BenchArgs, settings: Settings, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     match args.what {
         What::Generate(args) => super::blocking(move || generate(args, &settings)).await,
+        What::Fidelity(args) => super::blocking(move || compare(args, &settings)).await,
         What::Search(args) => search::run(args, settings, stop).await,
     }
 }
@@ -85,6 +117,51 @@ fn generate(args: GenerateArgs, settings: &Settings) -> Result<ExitCode> {
         println!("{}", serde_json::to_string(&report).map_err(crate::error::Error::internal)?);
     } else {
         show(&report);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare(args: FidelityArgs, settings: &Settings) -> Result<ExitCode> {
+    let (model, sha256) = app::model_file(&settings.models, args.model.as_deref())?;
+    let FidelityArgs { text, prompts, prompt_tokens, answer, scored, peer, json, .. } = args;
+    let plan = fidelity::Plan { model, sha256, text, prompts, prompt_tokens, answer, scored, peer };
+    let report = fidelity::run(&plan, &|doing| {
+        if !json {
+            eprintln!("{doing}");
+        }
+    })?;
+    if json {
+        println!("{}", serde_json::to_string(&report).map_err(crate::error::Error::internal)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}", report.model);
+    if report.strings > 0 {
+        println!(
+            "{} of {} texts are cut into other tokens than by llama.cpp",
+            report.other_tokens.len(),
+            report.strings
+        );
+        for text in report.other_tokens.iter().take(10) {
+            println!("  {text:?}");
+        }
+    }
+    if report.prompts > 0 {
+        println!(
+            "{} of {} greedy answers are llama.cpp's; {} prompts have as many tokens for it",
+            report.same_answers, report.prompts, report.same_prompt_tokens
+        );
+        for characters in &report.differ_after {
+            println!("another answer after {characters} characters");
+        }
+    }
+    if report.scored > 0 {
+        println!(
+            "perplexity of {} tokens: {:.4} with packed weights, {:.4} as they are in the file, {:+.2} %",
+            report.scored,
+            report.packed_perplexity,
+            report.plain_perplexity,
+            (report.packed_perplexity / report.plain_perplexity - 1.0) * 100.0
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,10 +3,13 @@
 //! Gimelshein 2018), so that scores stay in cache however long the conversation is.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
+use super::buffers::Buffer;
 use super::cache::Cache;
 use super::kernel::panel::{PANEL, PanelProduct};
-use super::{math, parallel};
+use super::math;
+use super::parallel::{self, Scattered};
 
 /// Tokens whose scores are held at once.
 const STEP_TOKENS: usize = 512;
@@ -36,75 +39,67 @@ pub(super) struct Asked<'a> {
 }
 
 /// Attends from each row to the tokens of its conversation up to its own; the rows of all conversations in order.
-pub(super) fn attend(asked: &[Asked<'_>], heads: Heads) -> Vec<f32> {
+pub(super) fn attend(asked: &[Asked<'_>], heads: Heads) -> Buffer {
     let group = heads.queries / heads.keys;
-    let (width, group_width) = (heads.queries * heads.size, group * heads.size);
-    let total: usize = asked.iter().map(|asked| asked.queries.len()).sum();
-
-    // Grouped by conversation, key-value head, then row, so that each part writes one run.
-    let mut grouped = vec![0.0; total];
+    let width = heads.queries * heads.size;
+    let mut out = Buffer::new(asked.iter().map(|asked| asked.queries.len()).sum());
+    let scattered = Scattered::new(&mut out);
     let mut parts = Vec::new();
-    let mut rest = grouped.as_mut_slice();
-    for asked in asked {
-        let rows = asked.queries.len() / width;
-        let block_rows = (QUERIES / group).clamp(1, rows);
-        let (own, others) = rest.split_at_mut(asked.queries.len());
-        rest = others;
-        for (head, out) in own.chunks_mut(rows * group_width).enumerate() {
-            for (block, out) in out.chunks_mut(block_rows * group_width).enumerate() {
-                parts.push((asked, head, block * block_rows, out));
-            }
-        }
-    }
-    // Later rows look back further; begun first, they leave no core waiting at the end.
-    parts.sort_by_key(|(asked, _, first_row, _)| Reverse(asked.position + *first_row));
-    parallel::each(parts, |(asked, head, first_row, out)| {
-        let block: Vec<f32> = asked.queries[*first_row * width..]
-            .chunks_exact(width)
-            .take(out.len() / group_width)
-            .flat_map(|row| &row[*head * group_width..][..group_width])
-            .copied()
-            .collect();
-        attend_block(out, &block, asked, *head, asked.position + *first_row, heads);
-    });
-
-    let mut out = vec![0.0; total];
     let mut from = 0;
     for asked in asked {
         let rows = asked.queries.len() / width;
-        let grouped = &grouped[from..][..asked.queries.len()];
-        for (head, grouped) in grouped.chunks_exact(rows * group_width).enumerate() {
-            for (row, numbers) in grouped.chunks_exact(group_width).enumerate() {
-                out[from + row * width + head * group_width..][..group_width].copy_from_slice(numbers);
+        let block_rows = (QUERIES / group).clamp(1, rows);
+        for head in 0..heads.keys {
+            for first in (0..rows).step_by(block_rows) {
+                parts.push(Part { asked, head, rows: first..rows.min(first + block_rows), from });
             }
         }
-        from += asked.queries.len();
+        from += rows;
     }
+    // Later rows look back further; begun first, they leave no core waiting at the end.
+    parts.sort_by_key(|part| Reverse(part.asked.position + part.rows.start));
+    parallel::each_index(parts.len(), |at| attend_part(&parts[at], heads, &scattered));
     out
 }
 
-/// Attention of a few rows in one key-value head; `out` and `queries` are rows x group x size.
-fn attend_block(out: &mut [f32], queries: &[f32], asked: &Asked<'_>, head: usize, position: usize, heads: Heads) {
+/// A few rows of one conversation in one key-value head.
+struct Part<'a> {
+    asked: &'a Asked<'a>,
+    head: usize,
+    rows: Range<usize>,
+    /// Rows of the conversations before.
+    from: usize,
+}
+
+/// Attention of one part.
+fn attend_part(part: &Part<'_>, heads: Heads, out: &Scattered<'_>) {
+    let Part { asked, head, .. } = *part;
     let (group, size) = (heads.queries / heads.keys, heads.size);
-    let count = queries.len() / size;
-    let seen = position + count / group;
+    let (width, group_width) = (heads.queries * size, group * size);
+    let position = asked.position + part.rows.start;
+    let count = part.rows.len() * group;
+    let seen = position + part.rows.len();
     let padded = size.next_multiple_of(PANEL);
-    let mut sums = vec![0.0; count * padded];
+    let mut queries = Buffer::new(count * size);
+    for (row, queries) in part.rows.clone().zip(queries.chunks_exact_mut(group_width)) {
+        queries.copy_from_slice(&asked.queries[row * width + head * group_width..][..group_width]);
+    }
+    let mut sums = Buffer::new(count * padded);
+    sums.fill(0.0);
     let mut highest = vec![f32::NEG_INFINITY; count];
     let mut totals = vec![0.0; count];
-    let mut scores = vec![0.0; count * STEP_TOKENS.min(seen.next_multiple_of(PANEL))];
+    let mut scores = Buffer::new(count * STEP_TOKENS.min(seen.next_multiple_of(PANEL)));
     let first_seen = asked.window.map_or(0, |window| (position + 1).saturating_sub(window));
     let first_step = first_seen / PANEL * PANEL;
     for from in (first_step..seen).step_by(STEP_TOKENS) {
         let tokens = from..seen.min(from + STEP_TOKENS);
         let stride = tokens.len().next_multiple_of(PANEL);
         let scores = &mut scores[..count * stride];
-        scores.fill(0.0);
         for panel in 0..stride / PANEL {
             let panel_of_keys = asked.cache.keys(head, from / PANEL + panel);
             let out = &mut scores[panel * PANEL..];
-            PanelProduct { rows: count, a: queries, a_stride: size, panel: panel_of_keys, out, out_stride: stride }
-                .compute();
+            let (a, a_stride, out_stride) = (&*queries, size, stride);
+            PanelProduct { rows: count, a, a_stride, panel: panel_of_keys, out, out_stride, adds: false }.compute();
         }
         for (at, scores) in scores.chunks_exact_mut(stride).enumerate() {
             let own = position + at / group;
@@ -129,10 +124,14 @@ fn attend_block(out: &mut [f32], queries: &[f32], asked: &Asked<'_>, head: usize
         }
         for (part, panel) in asked.cache.values(head, tokens).enumerate() {
             let out = &mut sums[part * PANEL..];
-            PanelProduct { rows: count, a: scores, a_stride: stride, panel, out, out_stride: padded }.compute();
+            let (a, a_stride, out_stride) = (&*scores, stride, padded);
+            PanelProduct { rows: count, a, a_stride, panel, out, out_stride, adds: true }.compute();
         }
     }
-    for ((out, sums), total) in out.chunks_exact_mut(size).zip(sums.chunks_exact(padded)).zip(totals) {
+    for (at, (sums, total)) in sums.chunks_exact(padded).zip(totals).enumerate() {
+        let row = part.from + part.rows.start + at / group;
+        // SAFETY: each head of each row is written by one part only: the one of this key-value head and these rows.
+        let out = unsafe { out.place(row * width + head * group_width + at % group * size, size) };
         out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum / total);
     }
 }
@@ -244,7 +243,8 @@ mod tests {
             window: None,
         };
         let together = attend(&[asked(0..1, &first, 39), asked(1..4, &second, 6)], heads);
-        let apart = [attend(&[asked(0..1, &first, 39)], heads), attend(&[asked(1..4, &second, 6)], heads)].concat();
-        assert_eq!(together, apart);
+        let alone = |asked| attend(&[asked], heads).to_vec();
+        let apart = [alone(asked(0..1, &first, 39)), alone(asked(1..4, &second, 6))].concat();
+        assert_eq!(*together, apart);
     }
 }

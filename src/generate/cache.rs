@@ -2,8 +2,10 @@
 //! come, so a long window costs nothing before it is used.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 
 use super::kernel::panel::PANEL;
+use super::parallel;
 
 /// What one conversation has had, in all layers.
 #[derive(Clone, Default)]
@@ -68,26 +70,34 @@ impl Cache {
     /// Adds tokens after the first `held`: `keys` and `values` hold a row a token, with the heads side by side.
     pub(super) fn append(&mut self, held: usize, keys: &[f32], values: &[f32]) {
         let (size, width) = (self.size, self.heads.len() * self.size);
-        for (at, head) in self.heads.iter_mut().enumerate() {
-            let count = keys.len() / width;
+        let count = keys.len() / width;
+        let add = |at: usize, head: &mut Head| {
             let panels = (held + count).div_ceil(PANEL) * PANEL * size;
             reserve(&mut head.keys, panels);
             head.keys.resize(panels, f16::ZERO);
+            let mut halves = vec![f16::ZERO; size];
             for (token, row) in (held..).zip(keys.chunks_exact(width)) {
+                to_halves(&mut halves, &row[at * size..][..size]);
                 let panel = &mut head.keys[token / PANEL * PANEL * size..][..PANEL * size];
-                for (column, key) in panel.chunks_exact_mut(PANEL).zip(&row[at * size..][..size]) {
-                    column[token % PANEL] = half_of(*key);
+                for (column, key) in panel.chunks_exact_mut(PANEL).zip(&halves) {
+                    column[token % PANEL] = *key;
                 }
             }
             for (part, panel) in head.values.iter_mut().enumerate() {
                 reserve(panel, (held + count) * PANEL);
-                for row in values.chunks_exact(width) {
+                panel.resize((held + count) * PANEL, f16::ZERO);
+                for (row, panel) in values.chunks_exact(width).zip(panel[held * PANEL..].chunks_exact_mut(PANEL)) {
                     let row = &row[at * size..][..size];
                     let row = &row[part * PANEL..size.min((part + 1) * PANEL)];
-                    panel.extend(row.iter().map(|value| half_of(*value)));
-                    panel.resize(panel.len().next_multiple_of(PANEL), f16::ZERO);
+                    to_halves(&mut panel[..row.len()], row);
                 }
             }
+        };
+        if count == 1 {
+            // Done sooner than handed over.
+            self.heads.iter_mut().enumerate().for_each(|(at, head)| add(at, head));
+        } else {
+            parallel::each(self.heads.iter_mut().enumerate().collect(), |(at, head)| add(*at, head));
         }
     }
 
@@ -124,8 +134,15 @@ impl Cache {
 }
 
 /// Larger numbers would become infinite; no model is known to need them.
-fn half_of(x: f32) -> f16 {
-    f16::from_f32(x.clamp(-65_504.0, 65_504.0))
+fn to_halves(halves: &mut [f16], numbers: &[f32]) {
+    const RUN: usize = 64;
+    for (halves, numbers) in halves.chunks_mut(RUN).zip(numbers.chunks(RUN)) {
+        let mut finite = [0.0; RUN];
+        for (finite, number) in finite.iter_mut().zip(numbers) {
+            *finite = number.clamp(-65_504.0, 65_504.0);
+        }
+        halves.convert_from_f32_slice(&finite[..numbers.len()]);
+    }
 }
 
 /// Room for `length` numbers: grows by an eighth, not by doubling, for the window is most of what a conversation costs.

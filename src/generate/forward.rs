@@ -2,9 +2,10 @@
 //! without copies, the last layer only where scores are wanted. What tells the architectures apart is data.
 
 use super::attention::{Asked, Heads, attend};
+use super::buffers::Buffer;
 use super::cache::Memory;
 use super::gguf::{GgufFile, Rows};
-use super::linear::{Linear, apply, apply_all};
+use super::linear::{Linear, apply, apply_all, apply_gated};
 use super::rope::Rope;
 use super::session::{Network, Part};
 use super::weights::{Packing, Weights};
@@ -119,8 +120,8 @@ impl Transformer {
         })
     }
 
-    fn normed(&self, rows: &[f32], weight: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; rows.len()];
+    fn normed(&self, rows: &[f32], weight: &[f32]) -> Buffer {
+        let mut out = Buffer::new(rows.len());
         parallel::each_row(&mut out, rows, weight.len(), |out, row| {
             math::rms_norm(out, row, weight, self.epsilon);
         });
@@ -134,27 +135,29 @@ impl Transformer {
         }
     }
 
-    fn project(&self, projection: &Projection, rows: &mut [f32], rope: Option<(&Rope, &[(f32, f32)])>) {
-        if let Some(bias) = &projection.bias {
-            rows.chunks_exact_mut(bias.len()).for_each(|row| math::add(row, bias));
-        }
-        if let Some(norm) = &projection.head_norm {
-            let normed = self.normed(rows, norm);
-            rows.copy_from_slice(&normed);
-        }
-        if let Some((rope, turns)) = rope {
-            let heads = rows.len() / self.heads.size / (turns.len() / rope.pairs());
-            rope.apply(rows, turns, heads, self.heads.size);
-        }
+    /// What follows the product of a projection, whose rows are `width` wide.
+    fn project(&self, projection: &Projection, rows: &mut [f32], width: usize, rope: Option<(&Rope, &[(f32, f32)])>) {
+        let Self { epsilon, heads: Heads { size, .. }, .. } = *self;
+        parallel::each_numbered_row(rows, width, |at, row| {
+            if let Some(bias) = &projection.bias {
+                math::add(row, bias);
+            }
+            if let Some(norm) = &projection.head_norm {
+                for head in row.chunks_exact_mut(size) {
+                    math::rms_norm_in_place(head, norm, epsilon);
+                }
+            }
+            if let Some((rope, turns)) = rope {
+                rope.apply(row, &turns[at * rope.pairs()..][..rope.pairs()], size);
+            }
+        });
     }
 
     /// The feed-forward half of a layer.
     fn feed(&self, layer: &Layer, rows: &mut [f32]) -> Result<(), GenerateError> {
         let normed = self.normed(rows, &layer.feed_norm);
-        let [mut gate, up] = apply_all([&layer.gate, &layer.up], &normed)?;
-        let feed_width = gate.len() / (rows.len() / layer.feed_norm.len());
-        parallel::each_row(&mut gate, &up, feed_width, self.activation);
-        self.add_normed(rows, &apply(&layer.down, &gate)?, layer.fed_norm.as_ref());
+        let fed = apply_gated([&layer.gate, &layer.up, &layer.down], &normed, self.activation)?;
+        self.add_normed(rows, &fed, layer.fed_norm.as_ref());
         Ok(())
     }
 }
@@ -164,11 +167,11 @@ impl Network for Transformer {
         Memory::new(self.layers.len(), self.heads.keys, self.heads.size)
     }
 
-    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Vec<f32>, GenerateError> {
+    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Buffer, GenerateError> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
-        let mut rows = self.embedding.read(&tokens)?;
+        let mut rows = Buffer::from(self.embedding.read(&tokens)?);
         if let Some(scale) = self.embedding_scale {
-            for x in &mut rows {
+            for x in &mut *rows {
                 *x *= scale;
             }
         }
@@ -184,9 +187,11 @@ impl Network for Transformer {
             let matrices = [&layer.query.matrix, &layer.key.matrix, &layer.value.matrix];
             let [mut query, mut key, mut value] = apply_all(matrices, &normed)?;
             let rope = (&self.ropes[layer.rope], turns[layer.rope].as_slice());
-            self.project(&layer.query, &mut query, Some(rope));
-            self.project(&layer.key, &mut key, Some(rope));
-            self.project(&layer.value, &mut value, None);
+            self.project(&layer.query, &mut query, query_width, Some(rope));
+            self.project(&layer.key, &mut key, key_width, Some(rope));
+            if layer.value.bias.is_some() {
+                self.project(&layer.value, &mut value, key_width, None);
+            }
             let mut from = 0;
             for part in parts.iter_mut() {
                 let range = from * key_width..(from + part.tokens.len()) * key_width;
@@ -240,12 +245,14 @@ impl Network for Transformer {
 }
 
 /// Of each part the last rows, those that are to be scored.
-fn scored_rows(rows: &[f32], parts: &[Part<'_>], width: usize) -> Vec<f32> {
-    let mut kept = Vec::new();
-    let mut end = 0;
+fn scored_rows(rows: &[f32], parts: &[Part<'_>], width: usize) -> Buffer {
+    let mut kept = Buffer::new(parts.iter().map(|part| part.scored).sum::<usize>() * width);
+    let (mut end, mut filled) = (0, 0);
     for part in parts {
         end += part.tokens.len();
-        kept.extend_from_slice(&rows[(end - part.scored) * width..end * width]);
+        let own = &rows[(end - part.scored) * width..end * width];
+        kept[filled..][..own.len()].copy_from_slice(own);
+        filled += own.len();
     }
     kept
 }

@@ -11,12 +11,6 @@ pub(super) struct Language {
 }
 
 impl Language {
-    /// Tokens of plain text.
-    pub(super) fn count_tokens(&self, text: &str) -> usize {
-        // Encoding fails only inside the tokenizer library; a token a byte is then the safe side.
-        self.vocabulary.encode(text).map_or(text.len(), |tokens| tokens.len())
-    }
-
     /// A conversation as people may read it.
     pub(super) fn render(&self, messages: &[Message]) -> Result<String, GenerateError> {
         Ok(unguard(&self.guarded(messages)?))

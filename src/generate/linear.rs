@@ -6,8 +6,10 @@ use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{Device, Module, Tensor};
 
 use super::GenerateError;
+use super::buffers::Buffer;
 use super::kernel::{Activations, Kernel};
 use super::packed::Packed;
+use super::parallel;
 
 /// A weight matrix, outputs x inputs.
 pub(super) enum Linear {
@@ -48,31 +50,49 @@ impl Linear {
 }
 
 /// The product of `input` with one matrix.
-pub(super) fn apply(matrix: &Linear, input: &[f32]) -> Result<Vec<f32>, GenerateError> {
+pub(super) fn apply(matrix: &Linear, input: &[f32]) -> Result<Buffer, GenerateError> {
     let [out] = apply_all([matrix], input)?;
     Ok(out)
 }
 
 /// The products of `input`, one row a token, with several matrices that have the same inputs.
-pub(super) fn apply_all<const N: usize>(matrices: [&Linear; N], input: &[f32]) -> Result<[Vec<f32>; N], GenerateError> {
-    let inputs = matrices[0].inputs();
-    if matrices.iter().all(|matrix| matrix.packed().is_some()) {
-        let packed = matrices.map(|matrix| matrix.packed().expect("all were asked"));
-        let span = packed.iter().map(|packed| packed.grid.span).min().expect("there is a matrix");
-        return Ok(Activations::new(input, inputs, span).multiply(Kernel::best_or_portable(), packed));
+pub(super) fn apply_all<const N: usize>(matrices: [&Linear; N], input: &[f32]) -> Result<[Buffer; N], GenerateError> {
+    if let Some((packed, activations)) = rounded(matrices, input) {
+        return Ok(activations.multiply(Kernel::best_or_portable(), packed));
     }
-    let rows = input.len() / inputs;
     let outputs = matrices.iter().map(|matrix| match matrix {
-        Linear::Packed(packed) => {
-            let [out] =
-                Activations::new(input, inputs, packed.grid.span).multiply(Kernel::best_or_portable(), [packed]);
-            Ok(out)
-        }
-        Linear::AsInFile { product, .. } => {
-            let input = Tensor::from_slice(input, (rows, inputs), &Device::Cpu)?;
-            Ok(product.forward(&input)?.flatten_all()?.to_vec1()?)
+        Linear::Packed(_) => apply(matrix, input),
+        Linear::AsInFile { product, inputs } => {
+            let input = Tensor::from_slice(input, (input.len() / inputs, *inputs), &Device::Cpu)?;
+            Ok(product.forward(&input)?.flatten_all()?.to_vec1()?.into())
         }
     });
-    let outputs: Vec<Vec<f32>> = outputs.collect::<Result<_, GenerateError>>()?;
-    Ok(outputs.try_into().expect("one output for each matrix"))
+    let outputs: Vec<Buffer> = outputs.collect::<Result<_, GenerateError>>()?;
+    Ok(outputs.try_into().ok().expect("one output for each matrix"))
+}
+
+/// The product with `down` of what `activation` makes of the products with `gate` and `up`.
+pub(super) fn apply_gated(
+    [gate, up, down]: [&Linear; 3],
+    input: &[f32],
+    activation: fn(&mut [f32], &[f32]),
+) -> Result<Buffer, GenerateError> {
+    if let (Some((packed, activations)), Some(down)) = (rounded([gate, up], input), down.packed()) {
+        let kernel = Kernel::best_or_portable();
+        let [gate, up] = activations.multiply_tiled(kernel, packed);
+        let [out] = Activations::gated(&gate, &up, down.grid.span, activation).multiply(kernel, [down]);
+        return Ok(out);
+    }
+    let [mut gate, up] = apply_all([gate, up], input)?;
+    parallel::each_row(&mut gate, &up, down.inputs(), activation);
+    apply(down, &gate)
+}
+
+/// `input` in 8 bits, when all matrices are packed and round it in the same way.
+fn rounded<'a, const N: usize>(matrices: [&'a Linear; N], input: &[f32]) -> Option<([&'a Packed; N], Activations)> {
+    let packed: Vec<&Packed> = matrices.iter().filter_map(|matrix| matrix.packed()).collect();
+    let packed: [&Packed; N] = packed.try_into().ok()?;
+    let span = packed[0].grid.span;
+    let same = packed.iter().all(|matrix| matrix.grid.span == span);
+    same.then(|| (packed, Activations::new(input, packed[0].inputs, span)))
 }

@@ -8,6 +8,9 @@
 /// Lanes that a sum is spread over, so that it can be vectorised.
 const LANES: usize = 16;
 
+/// Adding 1.5 * 2^23 leaves the nearest whole number in the lowest bits; unlike `f32::round` it vectorises.
+const MAGIC: f32 = 12_582_912.0;
+
 macro_rules! vectorised {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $body:block)*) => {$(
         $(#[$doc])*
@@ -51,6 +54,14 @@ vectorised! {
         }
     }
 
+    /// The same, in place.
+    fn rms_norm_in_place(row: &mut [f32], weight: &[f32], epsilon: f32) {
+        let scale = 1.0 / (dot(row, row) / row.len() as f32 + epsilon).sqrt();
+        for (x, weight) in row.iter_mut().zip(weight) {
+            *x = *x * scale * weight;
+        }
+    }
+
     /// `gate` becomes silu(gate) * up.
     fn gate(gate: &mut [f32], up: &[f32]) {
         for (gate, up) in gate.iter_mut().zip(up) {
@@ -65,6 +76,37 @@ vectorised! {
             let x = *gate;
             // x / 2 * (1 + tanh(y)) is x / (1 + e^-2y).
             *gate = x / (1.0 + exp(-2.0 * ROOT * x * (1.0 + 0.044_715 * x * x))) * up;
+        }
+    }
+
+    /// Rounds the numbers of a span to -127..=127 of the scale that it answers.
+    fn round(values: &[f32], rounded: &mut [i8], scale: &mut f32) {
+        let mut lanes = [0f32; LANES];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (highest, value) in lanes.iter_mut().zip(chunk) {
+                *highest = if value.abs() > *highest { value.abs() } else { *highest };
+            }
+        }
+        let highest = lanes.iter().chain(rest).fold(0.0, |highest: f32, value| highest.max(value.abs()));
+        let inverse = if highest > 0.0 { 127.0 / highest } else { 0.0 };
+        for (rounded, value) in rounded.iter_mut().zip(values) {
+            *rounded = ((value * inverse + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32) as i8;
+        }
+        *scale = highest / 127.0;
+    }
+
+    /// The sum of each 16 of `values`.
+    fn sum_sixteens(sums: &mut [i32], values: &[i8]) {
+        for (sum, values) in sums.iter_mut().zip(values.as_chunks::<16>().0) {
+            *sum = values.iter().map(|value| i32::from(*value)).sum();
+        }
+    }
+
+    /// `into` becomes `from` times `factor`.
+    fn scale_into(into: &mut [f32], from: &[f32], factor: f32) {
+        for (into, from) in into.iter_mut().zip(from) {
+            *into = from * factor;
         }
     }
 
@@ -120,11 +162,11 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let t = x.clamp(-87.0, 88.0) * std::f32::consts::LOG2_E;
-    let whole = (t + 0.5).floor();
-    let f = t - whole;
+    let whole = t + MAGIC;
+    let f = t - (whole - MAGIC);
     let tail = 0.055_504_11 + f * (0.009_618_129 + f * (0.001_333_356 + f * 0.000_154_035_3));
     let power = 1.0 + f * (std::f32::consts::LN_2 + f * (0.240_226_5 + f * tail));
-    f32::from_bits(((whole as i32 + 127) << 23) as u32) * power
+    f32::from_bits(whole.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23) * power
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! The file brings everything: weights, tokenizer and chat template. Nothing here opens a connection.
 
 mod attention;
+mod buffers;
 mod cache;
 mod draft;
 mod error;
@@ -137,7 +138,13 @@ pub trait Generator: Send {
     fn identity(&self) -> &ModelIdentity;
 
     /// Tokens of plain text, without any of the chat template.
-    fn count_tokens(&self, text: &str) -> usize;
+    fn tokens(&self, text: &str) -> Result<Vec<u32>, GenerateError>;
+
+    /// How many tokens plain text has.
+    fn count_tokens(&self, text: &str) -> usize {
+        // Encoding fails only inside the tokenizer library; a token a byte is then the safe side.
+        self.tokens(text).map_or(text.len(), |tokens| tokens.len())
+    }
 
     /// The conversation as the file's chat template writes it, ending where the answer begins.
     fn render(&self, messages: &[Message]) -> Result<String, GenerateError>;

@@ -20,7 +20,7 @@ use super::packed::{Bytes, Packed};
 use super::parallel;
 
 /// Raised whenever the same weights would be packed otherwise.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const MARK: &[u8; 8] = b"PREMPACK";
 /// Length of the directory, its SHA-256, the mark.
 const TRAILER: usize = 8 + 32 + 8;

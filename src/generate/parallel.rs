@@ -36,6 +36,17 @@ pub(super) fn each_row(out: &mut [f32], input: &[f32], length: usize, work: impl
     });
 }
 
+/// Runs `work` on the number and the numbers of each row of `length`.
+pub(super) fn each_numbered_row(rows: &mut [f32], length: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let count = (rows.len() / length).div_ceil(64).max(1);
+    let runs = rows.chunks_mut(length * count).enumerate().collect();
+    each(runs, |(run, rows)| {
+        for (at, row) in rows.chunks_mut(length).enumerate() {
+            work(*run * count + at, row);
+        }
+    });
+}
+
 /// Runs `work` for each number below `count`, on all cores.
 pub(super) fn each_index(count: usize, work: impl Fn(usize) + Sync) {
     if count == 1 {

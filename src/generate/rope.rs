@@ -66,16 +66,20 @@ impl Rope {
         (position..position + count).flat_map(token).collect()
     }
 
-    /// Turns every head of every row; `rows` holds `heads` heads of `size` numbers a token.
-    pub(super) fn apply(&self, rows: &mut [f32], turns: &[(f32, f32)], heads: usize, size: usize) {
+    /// Turns every head of a row; `turns` are those of its token.
+    pub(super) fn apply(&self, row: &mut [f32], turns: &[(f32, f32)], size: usize) {
         let pairs = self.pairs();
-        for (row, turns) in rows.chunks_exact_mut(heads * size).zip(turns.chunks_exact(pairs)) {
-            for head in row.chunks_exact_mut(size) {
-                for (pair, (cos, sin)) in turns.iter().enumerate() {
-                    let (a, b) = if self.neighbours { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
-                    let (x, y) = (head[a], head[b]);
-                    head[a] = x * cos - y * sin;
-                    head[b] = x * sin + y * cos;
+        for head in row.chunks_exact_mut(size) {
+            if self.neighbours {
+                for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(turns) {
+                    let [x, y] = *pair;
+                    *pair = [x * cos - y * sin, x * sin + y * cos];
+                }
+            } else {
+                let (first, second) = head[..2 * pairs].split_at_mut(pairs);
+                for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(turns) {
+                    let (x, y) = (*a, *b);
+                    (*a, *b) = (x * cos - y * sin, x * sin + y * cos);
                 }
             }
         }

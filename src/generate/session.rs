@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::buffers::Buffer;
 use super::cache::Memory;
 use super::draft;
 use super::language::Language;
@@ -21,7 +22,7 @@ pub(super) trait Network: Send {
     fn memory(&self) -> Memory;
 
     /// Reads tokens of one or several conversations; the scores for the token after each that is to be scored.
-    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Vec<f32>, GenerateError>;
+    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Buffer, GenerateError>;
 
     /// Forgets all but the first `tokens` tokens of a memory, or more where that is not possible.
     fn truncate(&mut self, memory: &mut Memory, tokens: usize) {
@@ -382,8 +383,8 @@ impl Generator for Session {
         &self.identity
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.language.count_tokens(text)
+    fn tokens(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
+        self.language.vocabulary.encode(text)
     }
 
     fn render(&self, messages: &[Message]) -> Result<String, GenerateError> {

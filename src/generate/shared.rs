@@ -78,8 +78,8 @@ impl Generator for Shared {
         &self.identity
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
-        self.language.count_tokens(text)
+    fn tokens(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
+        self.language.vocabulary.encode(text)
     }
 
     fn render(&self, messages: &[Message]) -> Result<String, GenerateError> {

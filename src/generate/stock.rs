@@ -8,6 +8,7 @@ use candle_transformers::models::{
 };
 
 use super::GenerateError;
+use super::buffers::Buffer;
 use super::cache::Memory;
 use super::gguf::GgufFile;
 use super::session::{Network, Part};
@@ -49,10 +50,10 @@ impl Network for Stock {
         Memory::default()
     }
 
-    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Vec<f32>, GenerateError> {
+    fn read(&mut self, parts: &mut [Part<'_>]) -> Result<Buffer, GenerateError> {
         let [part] = parts else { unreachable!("there is one conversation at a time") };
         if part.scored <= 1 {
-            return self.read_block(part.memory, part.tokens);
+            return Ok(self.read_block(part.memory, part.tokens)?.into());
         }
         // These models give the scores of the last token alone.
         let (first, scored) = part.tokens.split_at(part.tokens.len() - part.scored);
@@ -60,7 +61,7 @@ impl Network for Stock {
             self.read_block(part.memory, first)?;
         }
         let each = scored.iter().map(|token| self.read_block(part.memory, &[*token]));
-        each.collect::<Result<Vec<_>, _>>().map(|scores| scores.concat())
+        each.collect::<Result<Vec<_>, _>>().map(|scores| scores.concat().into())
     }
 
     fn truncate(&mut self, memory: &mut Memory, tokens: usize) {

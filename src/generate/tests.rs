@@ -180,7 +180,7 @@ fn check_own_is_candles(architecture: &str) {
 }
 
 fn read(network: &mut dyn Network, memory: &mut Memory, tokens: &[u32], scored: usize) -> Vec<f32> {
-    network.read(&mut [Part { memory, tokens, scored }]).unwrap()
+    network.read(&mut [Part { memory, tokens, scored }]).unwrap().to_vec()
 }
 
 #[test]

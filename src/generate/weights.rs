@@ -102,5 +102,5 @@ fn pack_all(file: &mut GgufFile, names: &[String]) -> Result<HashMap<String, Pac
 /// `None` for a matrix that the kernels cannot take.
 fn pack(file: &mut GgufFile, name: &str) -> Result<Option<Packed>, GenerateError> {
     let (kind, outputs, inputs, bytes) = file.matrix(name)?;
-    Packed::fits(outputs, inputs).then(|| Packed::pack(kind, outputs, inputs, &bytes)).transpose()
+    Packed::fits(kind, outputs, inputs).then(|| Packed::pack(kind, outputs, inputs, &bytes)).transpose()
 }

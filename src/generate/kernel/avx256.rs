@@ -2,15 +2,19 @@
 #![expect(clippy::inline_always, reason = "see `lanes`")]
 
 use std::arch::x86_64::{
-    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_cvtph_ps,
+    __m256, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm_unpacklo_epi8, _mm256_add_epi16, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_cvtepi8_epi16, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtph_ps,
     _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_maddubs_epi16, _mm256_mullo_epi32, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm256_sub_epi32,
 };
+use std::ops::Range;
 
+use super::super::packed::{TILE, Tile};
+use super::Activations;
 use super::lanes::{self, Lanes};
 use super::panel::{self, PanelProduct};
-use super::{Activations, TILE, Tile};
 
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
@@ -23,17 +27,22 @@ pub(super) fn has_vnni() -> bool {
 /// # Safety
 /// As [`lanes::multiply`].
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, first: usize, out: &mut [[f32; TILE]]) {
+pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, rows: Range<usize>, out: &mut [[f32; TILE]]) {
     // SAFETY: this function's contract is the same.
-    unsafe { lanes::multiply::<Avx256<false>>(tile, activations, first, out) }
+    unsafe { lanes::multiply::<Avx256<false>>(tile, activations, rows, out) }
 }
 
 /// # Safety
 /// As [`lanes::multiply`].
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-pub(super) unsafe fn multiply_vnni(tile: Tile<'_>, activations: &Activations, first: usize, out: &mut [[f32; TILE]]) {
+pub(super) unsafe fn multiply_vnni(
+    tile: Tile<'_>,
+    activations: &Activations,
+    rows: Range<usize>,
+    out: &mut [[f32; TILE]],
+) {
     // SAFETY: this function's contract is the same.
-    unsafe { lanes::multiply::<Avx256<true>>(tile, activations, first, out) }
+    unsafe { lanes::multiply::<Avx256<true>>(tile, activations, rows, out) }
 }
 
 /// # Safety
@@ -52,6 +61,9 @@ struct Avx256<const VNNI: bool>;
 impl<const VNNI: bool> Lanes for Avx256<VNNI> {
     const COUNT: usize = 8;
     const MOST_ROWS: usize = 2;
+    // 16 bits hold the sum of sixteen products of at most 15 * 127, or of four of at most 63 * 127.
+    const MOST_QUADS_4: usize = 8;
+    const MOST_QUADS_6: usize = if VNNI { 8 } else { 2 };
     type Whole = __m256i;
     type Real = __m256;
 
@@ -63,6 +75,11 @@ impl<const VNNI: bool> Lanes for Avx256<VNNI> {
     #[inline(always)]
     unsafe fn load(from: *const u8) -> __m256i {
         unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(into: *mut u8, value: __m256i) {
+        unsafe { _mm256_storeu_si256(into.cast(), value) }
     }
 
     #[inline(always)]
@@ -94,16 +111,62 @@ impl<const VNNI: bool> Lanes for Avx256<VNNI> {
             if VNNI {
                 return _mm256_dpbusd_avx_epi32(sum, levels, values);
             }
+            if BITS < 8 {
+                return _mm256_add_epi16(sum, _mm256_maddubs_epi16(levels, values));
+            }
+            // Two products of at most 255 * 127 do not fit 16 bits: the halves of each level apart.
             let ones = _mm256_set1_epi16(1);
             let products = |levels| _mm256_madd_epi16(_mm256_maddubs_epi16(levels, values), ones);
-            if BITS < 8 {
-                // Two products of at most 63 * 127 fit 16 bits.
-                return _mm256_add_epi32(sum, products(levels));
-            }
-            // Of 255 * 127 they would not: the halves of each level apart.
             let (low, high) = (products(Self::low(levels)), products(Self::high(levels)));
             _mm256_add_epi32(sum, _mm256_add_epi32(low, _mm256_slli_epi32::<4>(high)))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn widen<const BITS: usize>(total: __m256i, sum: __m256i) -> __m256i {
+        unsafe {
+            let sum = if VNNI || BITS == 8 { sum } else { _mm256_madd_epi16(sum, _mm256_set1_epi16(1)) };
+            _mm256_add_epi32(total, sum)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_scales(from: *const u8) -> __m256i {
+        unsafe {
+            let scales = _mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()));
+            if VNNI {
+                return scales;
+            }
+            // In both halves, for the two 16-bit sums.
+            let upper = _mm256_slli_epi32::<16>(scales);
+            _mm256_or_si256(upper, _mm256_srli_epi32::<16>(upper))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_scaled(total: __m256i, sum: __m256i, scale: __m256i) -> __m256i {
+        unsafe {
+            let scaled = if VNNI { _mm256_mullo_epi32(sum, scale) } else { _mm256_madd_epi16(sum, scale) };
+            _mm256_add_epi32(total, scaled)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(first: *const u8, second: *const u8) -> __m256i {
+        unsafe {
+            let pairs = _mm_unpacklo_epi8(_mm_loadl_epi64(first.cast()), _mm_loadl_epi64(second.cast()));
+            _mm256_cvtepi8_epi16(pairs)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)) }
+    }
+
+    #[inline(always)]
+    unsafe fn less_zeros(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_sub_epi32(a, _mm256_slli_epi32::<5>(b)) }
     }
 
     #[inline(always)]

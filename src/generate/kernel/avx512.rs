@@ -2,14 +2,18 @@
 #![expect(clippy::inline_always, reason = "see `lanes`")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm256_loadu_si256, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_slli_epi16, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_ternarylogic_epi32,
+    __m512, __m512i, _mm_loadu_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm256_loadu_si256, _mm256_set_m128i,
+    _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi8_epi16, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
+    _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mullo_epi32, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi16, _mm512_slli_epi32,
+    _mm512_srli_epi16, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_ternarylogic_epi32,
 };
+use std::ops::Range;
 
+use super::super::packed::{TILE, Tile};
+use super::Activations;
 use super::lanes::{self, Lanes};
 use super::panel::{self, PanelProduct};
-use super::{Activations, TILE, Tile};
 
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -21,9 +25,9 @@ pub(super) fn is_available() -> bool {
 /// # Safety
 /// As [`lanes::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, first: usize, out: &mut [[f32; TILE]]) {
+pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, rows: Range<usize>, out: &mut [[f32; TILE]]) {
     // SAFETY: this function's contract is the same.
-    unsafe { lanes::multiply::<Avx512>(tile, activations, first, out) }
+    unsafe { lanes::multiply::<Avx512>(tile, activations, rows, out) }
 }
 
 /// # Safety
@@ -34,7 +38,7 @@ pub(super) unsafe fn multiply_panel(product: &mut PanelProduct<'_>) {
     unsafe { panel::multiply::<Avx512>(product) }
 }
 
-struct Avx512;
+pub(super) struct Avx512;
 
 // SAFETY of every block below: the caller of a function of `Lanes` has made sure of the instructions and of the bytes
 // behind a pointer.
@@ -53,6 +57,11 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn load(from: *const u8) -> __m512i {
         unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(into: *mut u8, value: __m512i) {
+        unsafe { _mm512_storeu_si512(into.cast(), value) }
     }
 
     #[inline(always)]
@@ -82,6 +91,40 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn dot<const BITS: usize>(sum: __m512i, levels: __m512i, values: __m512i) -> __m512i {
         unsafe { _mm512_dpbusd_epi32(sum, levels, values) }
+    }
+
+    #[inline(always)]
+    unsafe fn widen<const BITS: usize>(total: __m512i, sum: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(total, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_scales(from: *const u8) -> __m512i {
+        unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_scaled(total: __m512i, sum: __m512i, scale: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(total, _mm512_mullo_epi32(sum, scale)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(first: *const u8, second: *const u8) -> __m512i {
+        unsafe {
+            let (first, second) = (_mm_loadu_si128(first.cast()), _mm_loadu_si128(second.cast()));
+            let pairs = _mm256_set_m128i(_mm_unpackhi_epi8(first, second), _mm_unpacklo_epi8(first, second));
+            _mm512_cvtepi8_epi16(pairs)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_pairs(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_dpwssd_epi32(sum, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn less_zeros(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_sub_epi32(a, _mm512_slli_epi32::<5>(b)) }
     }
 
     #[inline(always)]

@@ -5,27 +5,38 @@
     reason = "instructions are only inlined into functions that are compiled for the CPU that has them"
 )]
 
-use super::super::levels::{BLOCK, GROUP};
-use super::super::packed::{QUAD_BYTES, TILE, group_bytes, level_bytes};
-use super::{Activations, Tile};
+use std::ops::Range;
+
+use super::super::levels::{BLOCK, GROUP, GROUPS};
+use super::super::packed::{QUAD_BYTES, TILE, Tile, level_bytes, span_bytes};
+use super::{Activations, BLOCK_PART, BLOCK_SUMS, ZERO_OF_BLOCKS, block_row};
+
+/// Quads of inputs in a group.
+pub(super) const QUADS: usize = 8;
 
 /// Registers of one instruction set, each with a number for every one of [`Lanes::COUNT`] outputs.
 ///
 /// # Safety
-/// All functions need a CPU that has the instructions; those that take a pointer read or write as many bytes there as a
-/// register has (half as many for half floats).
+/// All functions need a CPU that has the instructions; those that take a pointer read or write there as many bytes as
+/// they say, or as a register has.
 pub(super) trait Lanes {
     /// Outputs a register.
     const COUNT: usize;
     /// Rows that its registers hold sums of at the same time.
     const MOST_ROWS: usize;
-    /// 32-bit whole numbers, or four bytes in the place of each.
+    /// Products of quads with levels of four bits that [`Self::dot`] may add up before [`Self::widen`]: it may have no
+    /// more than 16 bits for the sum.
+    const MOST_QUADS_4: usize = QUADS;
+    /// The same with levels of six bits.
+    const MOST_QUADS_6: usize = QUADS;
+    /// 32-bit whole numbers, two of 16 bits, or four bytes in the place of each.
     type Whole: Copy;
     /// 32-bit floats.
     type Real: Copy;
 
     unsafe fn splat(value: i32) -> Self::Whole;
     unsafe fn load(from: *const u8) -> Self::Whole;
+    unsafe fn store_bytes(into: *mut u8, value: Self::Whole);
     /// The lower four bits of each byte.
     unsafe fn low(bytes: Self::Whole) -> Self::Whole;
     /// The upper four bits of each byte.
@@ -33,8 +44,20 @@ pub(super) trait Lanes {
     /// Bits `2 * AT` and `2 * AT + 1` of each byte as its bits 4 and 5, together with `low`.
     unsafe fn with_pair<const AT: usize>(low: Self::Whole, bytes: Self::Whole) -> Self::Whole;
     /// Adds to each sum the products of four unsigned bytes of `levels` and four signed ones of `values`; `BITS` is the
-    /// size of the levels.
+    /// size of the levels. The sums mean something to [`Self::widen`] and [`Self::add_scaled`] only.
     unsafe fn dot<const BITS: usize>(sum: Self::Whole, levels: Self::Whole, values: Self::Whole) -> Self::Whole;
+    /// Adds the sums of [`Self::dot`] to 32-bit ones.
+    unsafe fn widen<const BITS: usize>(total: Self::Whole, sum: Self::Whole) -> Self::Whole;
+    /// A signed byte an output, for [`Self::add_scaled`].
+    unsafe fn load_scales(from: *const u8) -> Self::Whole;
+    /// `total + scale * sum`, where `sum` is one of [`Self::dot`] with levels of fewer than eight bits.
+    unsafe fn add_scaled(total: Self::Whole, sum: Self::Whole, scale: Self::Whole) -> Self::Whole;
+    /// A signed byte an output from each place, as 16-bit numbers side by side.
+    unsafe fn load_pairs(first: *const u8, second: *const u8) -> Self::Whole;
+    /// Adds to each 32-bit sum the products of two 16-bit numbers.
+    unsafe fn dot_pairs(sum: Self::Whole, a: Self::Whole, b: Self::Whole) -> Self::Whole;
+    /// `a - 32 * b`.
+    unsafe fn less_zeros(a: Self::Whole, b: Self::Whole) -> Self::Whole;
     unsafe fn real(whole: Self::Whole) -> Self::Real;
     unsafe fn splat_real(value: f32) -> Self::Real;
     /// Half floats as floats.
@@ -45,149 +68,314 @@ pub(super) trait Lanes {
     unsafe fn store(into: *mut f32, value: Self::Real);
 }
 
-/// Multiplies `out.len()` rows from `first` with one tile: 1, 2, 4 or 6 rows.
+/// Multiplies rows of the activations with one tile.
 ///
 /// # Safety
-/// The CPU has the instructions of `L`; the tile is as long as its groups take, and the activations have these rows and
-/// groups.
+/// The CPU has the instructions of `L`; the tile is as long as its spans take, the activations have these rows and
+/// spans, and `out` has as many rows or more.
 #[inline(always)]
 pub(super) unsafe fn multiply<L: Lanes>(
     tile: Tile<'_>,
     activations: &Activations,
-    first: usize,
+    rows: Range<usize>,
     out: &mut [[f32; TILE]],
 ) {
-    macro_rules! by_grid {
-        ($rows:literal) => {{
-            let out: &mut [[f32; TILE]; $rows] = out.try_into().expect("the length was matched");
-            let grid = tile.grid;
-            // SAFETY: passed on from this function's contract.
-            unsafe {
-                match (grid.bits, grid.scales, grid.has_least, activations.span) {
-                    (4, _, true, BLOCK) => rows::<L, 4, 1, true, 8, $rows>(tile, activations, first, out),
-                    (6, 1, true, BLOCK) => rows::<L, 6, 1, true, 8, $rows>(tile, activations, first, out),
-                    (6, 2, _, BLOCK) => rows::<L, 6, 2, false, 8, $rows>(tile, activations, first, out),
-                    (4, _, false, GROUP) => rows::<L, 4, 1, false, 1, $rows>(tile, activations, first, out),
-                    (4, _, true, GROUP) => rows::<L, 4, 1, true, 1, $rows>(tile, activations, first, out),
-                    (6, 1, false, GROUP) => rows::<L, 6, 1, false, 1, $rows>(tile, activations, first, out),
-                    (6, 1, true, GROUP) => rows::<L, 6, 1, true, 1, $rows>(tile, activations, first, out),
-                    (6, _, _, GROUP) => rows::<L, 6, 2, false, 1, $rows>(tile, activations, first, out),
-                    (8, .., GROUP) => rows::<L, 8, 1, false, 1, $rows>(tile, activations, first, out),
-                    _ => unreachable!("no format has {grid:?} with spans of {}", activations.span),
-                }
-            }
-        }};
-    }
-    match out.len() {
-        1 => by_grid!(1),
-        2 => by_grid!(2),
-        4 if L::MOST_ROWS >= 4 => by_grid!(4),
-        6 if L::MOST_ROWS >= 6 => by_grid!(6),
-        count => unreachable!("{count} rows at once"),
+    let grid = tile.grid;
+    // SAFETY: passed on from this function's contract.
+    unsafe {
+        match (grid.span, grid.bits, grid.scales, grid.has_least) {
+            (BLOCK, 4, 1, true) => blocks::<L, 4, 1, true>(tile, activations, rows, out),
+            (BLOCK, 6, 1, true) => blocks::<L, 6, 1, true>(tile, activations, rows, out),
+            (BLOCK, 6, 2, false) => blocks::<L, 6, 2, false>(tile, activations, rows, out),
+            (GROUP, 4, 1, false) => groups::<L, 4, false>(tile, activations, rows, out),
+            (GROUP, 4, 1, true) => groups::<L, 4, true>(tile, activations, rows, out),
+            (GROUP, 6, 1, false) => groups::<L, 6, false>(tile, activations, rows, out),
+            (GROUP, 6, 1, true) => groups::<L, 6, true>(tile, activations, rows, out),
+            (GROUP, 8, 1, false) => groups::<L, 8, false>(tile, activations, rows, out),
+            _ => unreachable!("no format has {grid:?}"),
+        }
     }
 }
 
-/// The product of `ROWS` rows with a tile, two registers of outputs at a time; `SPAN` groups share a scale of the
-/// activations.
+/// Calls `$product::<…, ROWS>` for as many of the rows from `$at` as registers hold, and tells how many those are.
+macro_rules! some_rows {
+    ($lanes:ident, $left:expr, $product:ident::<$($parameter:tt),*>($($argument:expr),*)) => {
+        match $left {
+            6.. if $lanes::MOST_ROWS >= 6 => { $product::<$($parameter),*, 6>($($argument),*); 6 }
+            4.. if $lanes::MOST_ROWS >= 4 => { $product::<$($parameter),*, 4>($($argument),*); 4 }
+            2.. if $lanes::MOST_ROWS >= 2 => { $product::<$($parameter),*, 2>($($argument),*); 2 }
+            _ => { $product::<$($parameter),*, 1>($($argument),*); 1 }
+        }
+    };
+}
+
+/// The product with a tile of groups.
 #[inline(always)]
-unsafe fn rows<
-    L: Lanes,
-    const BITS: usize,
-    const SCALES: usize,
-    const LEAST: bool,
-    const SPAN: usize,
-    const ROWS: usize,
->(
+unsafe fn groups<L: Lanes, const BITS: usize, const LEAST: bool>(
+    tile: Tile<'_>,
+    activations: &Activations,
+    rows: Range<usize>,
+    out: &mut [[f32; TILE]],
+) {
+    let mut done = 0;
+    while done < rows.len() {
+        let (row, left, out) = (rows.start + done, rows.len() - done, &raw mut out[done]);
+        // SAFETY: passed on from the caller's contract.
+        done += unsafe { some_rows!(L, left, group_rows::<L, BITS, LEAST>(tile, activations, row, out)) };
+    }
+}
+
+/// The product of `ROWS` rows with a tile of groups, two registers of outputs at a time.
+#[inline(always)]
+unsafe fn group_rows<L: Lanes, const BITS: usize, const LEAST: bool, const ROWS: usize>(
     tile: Tile<'_>,
     activations: &Activations,
     first: usize,
-    out: &mut [[f32; TILE]; ROWS],
+    out: *mut [f32; TILE],
 ) {
-    let group_size = group_bytes(tile.grid);
+    let size = span_bytes(tile.grid);
+    let run = most_quads::<L, BITS>();
     for outputs in (0..TILE).step_by(2 * L::COUNT) {
         // SAFETY: the caller vouches for the sizes: every group of the tile and of the rows is read once, and `out` has
         // 32 numbers a row.
         unsafe {
             let mut totals = [[L::splat_real(0.0); 2]; ROWS];
-            for span in 0..activations.spans {
-                let mut partial = [[L::splat_real(0.0); 2]; ROWS];
-                let first_group = span * SPAN;
-                for group in first_group..tile.groups.min(first_group + SPAN) {
-                    let bytes = tile.bytes.as_ptr().add(group * group_size);
-                    let numbers = bytes.add(level_bytes(BITS) + outputs * 2);
-                    for part in 0..SCALES {
-                        let mut sums = [[L::splat(0); 2]; ROWS];
-                        if !LEAST {
-                            for (row, sums) in sums.iter_mut().enumerate() {
-                                let sum = sum::<SCALES>(activations, first + row, group, part);
-                                *sums = [L::splat(-i32::from(tile.grid.zero) * sum); 2];
+            for group in 0..activations.spans {
+                let bytes = tile.bytes.as_ptr().add(group * size);
+                let numbers = bytes.add(level_bytes(BITS) + outputs * 2);
+                let at = activations.place(group, first);
+                let mut whole = [[L::splat(0); 2]; ROWS];
+                if !LEAST {
+                    for (row, whole) in whole.iter_mut().enumerate() {
+                        let sum = *activations.sums().get_unchecked(at + row);
+                        *whole = [L::splat(-i32::from(tile.grid.zero) * sum); 2];
+                    }
+                }
+                for start in (0..QUADS).step_by(run) {
+                    let mut sums = [[L::splat(0); 2]; ROWS];
+                    for quad in start..start + run {
+                        let levels = [
+                            levels::<L, BITS>(bytes, quad, outputs * 4),
+                            levels::<L, BITS>(bytes, quad, (outputs + L::COUNT) * 4),
+                        ];
+                        for (row, sums) in sums.iter_mut().enumerate() {
+                            let values = four_values::<L>(activations, (at + row) * GROUP + quad * 4);
+                            for (sum, levels) in sums.iter_mut().zip(levels) {
+                                *sum = L::dot::<BITS>(*sum, levels, values);
                             }
                         }
-                        let quads = 8 / SCALES;
-                        for quad in part * quads..(part + 1) * quads {
-                            let levels = [
-                                levels::<L, BITS>(bytes, quad, outputs * 4),
-                                levels::<L, BITS>(bytes, quad, (outputs + L::COUNT) * 4),
-                            ];
+                    }
+                    for (whole, sums) in whole.iter_mut().zip(sums) {
+                        for (whole, sum) in whole.iter_mut().zip(sums) {
+                            *whole = L::widen::<BITS>(*whole, sum);
+                        }
+                    }
+                }
+                let scales = [L::load_halves(numbers), L::load_halves(numbers.add(L::COUNT * 2))];
+                let leasts = numbers.add(TILE * 2);
+                let leasts = if LEAST {
+                    [L::load_halves(leasts), L::load_halves(leasts.add(L::COUNT * 2))]
+                } else {
+                    [L::splat_real(0.0); 2]
+                };
+                for (row, (totals, whole)) in totals.iter_mut().zip(whole).enumerate() {
+                    let scale = L::splat_real(*activations.scales.get_unchecked(at + row));
+                    for half in 0..2 {
+                        let mut value = L::add_product(L::splat_real(0.0), L::real(whole[half]), scales[half]);
+                        if LEAST {
+                            let less = L::splat_real(-*activations.sums().get_unchecked(at + row) as f32);
+                            value = L::add_product(value, less, leasts[half]);
+                        }
+                        totals[half] = L::add_product(totals[half], value, scale);
+                    }
+                }
+            }
+            for (row, totals) in totals.into_iter().enumerate() {
+                for (half, total) in totals.into_iter().enumerate() {
+                    L::store(out.add(row).cast::<f32>().add(outputs + half * L::COUNT), total);
+                }
+            }
+        }
+    }
+}
+
+/// The levels of a block, a byte each, when they are spread once for many rows.
+#[repr(align(64))]
+struct Spread([u8; BLOCK * TILE]);
+
+/// The product with a tile of blocks, one block after another for all rows.
+#[inline(always)]
+unsafe fn blocks<L: Lanes, const BITS: usize, const SCALES: usize, const LEAST: bool>(
+    tile: Tile<'_>,
+    activations: &Activations,
+    rows: Range<usize>,
+    out: &mut [[f32; TILE]],
+) {
+    let size = span_bytes(tile.grid);
+    out[..rows.len()].fill([0.0; TILE]);
+    if rows.len() <= L::MOST_ROWS {
+        for block in 0..activations.spans {
+            let mut done = 0;
+            while done < rows.len() {
+                let (at, left, out) =
+                    (activations.place(block, rows.start + done), rows.len() - done, &raw mut out[done]);
+                // SAFETY: passed on from the caller's contract.
+                done += unsafe {
+                    let bytes = tile.bytes.as_ptr().add(block * size);
+                    some_rows!(L, left, block_rows::<L, BITS, SCALES, LEAST, false>(bytes, bytes, activations, at, out))
+                };
+            }
+        }
+        return;
+    }
+    let mut spread = Spread([0; BLOCK * TILE]);
+    for block in 0..activations.spans {
+        // SAFETY: each register of levels has its place in `spread`, and the block is inside the tile.
+        let bytes = unsafe {
+            let bytes = tile.bytes.as_ptr().add(block * size);
+            for group in 0..GROUPS {
+                for quad in 0..QUADS {
+                    for at in (0..QUAD_BYTES).step_by(4 * L::COUNT) {
+                        let levels = levels::<L, BITS>(bytes.add(group * level_bytes(BITS)), quad, at);
+                        let place = (group * QUADS + quad) * QUAD_BYTES + at;
+                        L::store_bytes(spread.0.as_mut_ptr().add(place), levels);
+                    }
+                }
+            }
+            bytes
+        };
+        let mut done = 0;
+        while done < rows.len() {
+            let (at, left, out) = (activations.place(block, rows.start + done), rows.len() - done, &raw mut out[done]);
+            let spread = spread.0.as_ptr();
+            // SAFETY: passed on from the caller's contract.
+            done += unsafe {
+                some_rows!(L, left, block_rows::<L, BITS, SCALES, LEAST, true>(bytes, spread, activations, at, out))
+            };
+        }
+    }
+}
+
+/// Adds the product of `ROWS` rows with one block. Everything within a block is whole numbers, so that it is the same
+/// however it is computed. `at` is the place of the first row in the activations of this block.
+#[inline(always)]
+unsafe fn block_rows<
+    L: Lanes,
+    const BITS: usize,
+    const SCALES: usize,
+    const LEAST: bool,
+    const SPREAD: bool,
+    const ROWS: usize,
+>(
+    bytes: *const u8,
+    spread: *const u8,
+    activations: &Activations,
+    at: usize,
+    out: *mut [f32; TILE],
+) {
+    let quads = QUADS / SCALES;
+    let run = if most_quads::<L, BITS>() < quads { most_quads::<L, BITS>() } else { quads };
+    for outputs in (0..TILE).step_by(2 * L::COUNT) {
+        // SAFETY: the caller vouches for the sizes: every number of the block is read once, and `out` has 32 numbers a
+        // row.
+        unsafe {
+            let scales = bytes.add(GROUPS * level_bytes(BITS) + outputs);
+            let leasts = scales.add(GROUPS * SCALES * TILE);
+            let mut whole = [[L::splat(0); 2]; ROWS];
+            for group in 0..GROUPS {
+                for part in 0..SCALES {
+                    let scales = scales.add((group * SCALES + part) * TILE);
+                    let scales = [L::load_scales(scales), L::load_scales(scales.add(L::COUNT))];
+                    for start in (part * quads..(part + 1) * quads).step_by(run) {
+                        let mut sums = [[L::splat(0); 2]; ROWS];
+                        for quad in start..start + run {
+                            let mut both = [L::splat(0); 2];
+                            for (half, levels) in both.iter_mut().enumerate() {
+                                let place = (outputs + half * L::COUNT) * 4;
+                                *levels = if SPREAD {
+                                    L::load(spread.add((group * QUADS + quad) * QUAD_BYTES + place))
+                                } else {
+                                    self::levels::<L, BITS>(bytes.add(group * level_bytes(BITS)), quad, place)
+                                };
+                            }
                             for (row, sums) in sums.iter_mut().enumerate() {
-                                let at = (first + row) * activations.stride() + group * GROUP + quad * 4;
-                                let values = activations.values.as_ptr().add(at).cast::<i32>().read_unaligned();
-                                let values = L::splat(values);
-                                for (sum, levels) in sums.iter_mut().zip(levels) {
+                                let part = group / 2 * BLOCK_PART + group % 2 * GROUP;
+                                let place = block_row(at + row) + part + quad * 4;
+                                let values = four_values::<L>(activations, place);
+                                for (sum, levels) in sums.iter_mut().zip(both) {
                                     *sum = L::dot::<BITS>(*sum, levels, values);
                                 }
                             }
                         }
-                        for half in 0..2 {
-                            let scale = L::load_halves(numbers.add((part * TILE + half * L::COUNT) * 2));
-                            for (partial, sums) in partial.iter_mut().zip(&sums) {
-                                partial[half] = L::add_product(partial[half], L::real(sums[half]), scale);
+                        for (whole, sums) in whole.iter_mut().zip(sums) {
+                            for half in 0..2 {
+                                whole[half] = L::add_scaled(whole[half], sums[half], scales[half]);
                             }
                         }
-                    }
-                    if LEAST {
-                        for half in 0..2 {
-                            let least = L::load_halves(numbers.add((SCALES * TILE + half * L::COUNT) * 2));
-                            for (row, partial) in partial.iter_mut().enumerate() {
-                                let sum = sum::<1>(activations, first + row, group, 0);
-                                partial[half] = L::add_product(partial[half], L::splat_real(-sum as f32), least);
-                            }
-                        }
-                    }
-                }
-                for (row, (totals, partial)) in totals.iter_mut().zip(partial).enumerate() {
-                    let scale = *activations.scales.get_unchecked((first + row) * activations.spans + span);
-                    for (total, partial) in totals.iter_mut().zip(partial) {
-                        *total = L::add_product(*total, partial, L::splat_real(scale));
                     }
                 }
             }
-            for (out, totals) in out.iter_mut().zip(totals) {
-                for (half, total) in totals.into_iter().enumerate() {
-                    L::store(out.as_mut_ptr().add(outputs + half * L::COUNT), total);
+
+            let mut less = [[L::splat(0); 2]; ROWS];
+            let (pairs, first_sum) = if LEAST { (leasts, GROUPS) } else { (scales, 0) };
+            for pair in 0..if LEAST { GROUPS / 2 } else { GROUPS } {
+                for half in 0..2 {
+                    let pairs = pairs.add(2 * pair * TILE + half * L::COUNT);
+                    let numbers = L::load_pairs(pairs, pairs.add(TILE));
+                    for (row, less) in less.iter_mut().enumerate() {
+                        let sums = *activations.sums().get_unchecked((at + row) * BLOCK_SUMS + first_sum + pair);
+                        less[half] = L::dot_pairs(less[half], numbers, L::splat(sums));
+                    }
+                }
+            }
+
+            let halves = leasts.add(if LEAST { GROUPS * TILE } else { 0 }).add(outputs);
+            for half in 0..2 {
+                let scale = L::load_halves(halves.add(half * L::COUNT * 2));
+                let least = if LEAST {
+                    let least = L::load_halves(halves.add((TILE + half * L::COUNT) * 2));
+                    L::add_product(L::splat_real(0.0), least, L::splat_real(-1.0))
+                } else {
+                    L::splat_real(0.0)
+                };
+                for row in 0..ROWS {
+                    let out = out.add(row).cast::<f32>().add(outputs + half * L::COUNT);
+                    let scale_of_row = L::splat_real(*activations.scales.get_unchecked(at + row));
+                    let value = if LEAST {
+                        let value = L::add_product(L::splat_real(0.0), L::real(whole[row][half]), scale);
+                        L::add_product(value, L::real(less[row][half]), least)
+                    } else {
+                        const { assert!(ZERO_OF_BLOCKS == 32, "what `less_zeros` multiplies with") };
+                        let whole = L::less_zeros(whole[row][half], less[row][half]);
+                        L::add_product(L::splat_real(0.0), L::real(whole), scale)
+                    };
+                    L::store(out, L::add_product(L::load_reals(out), value, scale_of_row));
                 }
             }
         }
     }
 }
 
-/// The sum of the activations of a group, or of one half of it when `SCALES` is 2.
+/// Quads that [`Lanes::dot`] may add up for levels of so many bits.
 #[inline(always)]
-unsafe fn sum<const SCALES: usize>(activations: &Activations, row: usize, group: usize, part: usize) -> i32 {
-    let at = row * (activations.stride() / 16) + group * 2;
-    // SAFETY: the caller vouches for row and group; each group has two sums.
-    unsafe {
-        if SCALES == 2 {
-            *activations.sums.get_unchecked(at + part)
-        } else {
-            *activations.sums.get_unchecked(at) + *activations.sums.get_unchecked(at + 1)
-        }
+const fn most_quads<L: Lanes, const BITS: usize>() -> usize {
+    match BITS {
+        4 => L::MOST_QUADS_4,
+        6 => L::MOST_QUADS_6,
+        _ => QUADS,
     }
 }
 
-/// The levels of one quad, a byte each, from byte `at` of the quad.
+/// Four values of a row, for every output.
 #[inline(always)]
-unsafe fn levels<L: Lanes, const BITS: usize>(group: *const u8, quad: usize, at: usize) -> L::Whole {
+unsafe fn four_values<L: Lanes>(activations: &Activations, at: usize) -> L::Whole {
+    // SAFETY: the caller vouches for the place.
+    unsafe { L::splat(activations.values().as_ptr().add(at).cast::<i32>().read_unaligned()) }
+}
+
+/// The levels of one quad of a group, a byte each, from byte `at` of the quad.
+#[inline(always)]
+pub(super) unsafe fn levels<L: Lanes, const BITS: usize>(group: *const u8, quad: usize, at: usize) -> L::Whole {
     // SAFETY: quad and place are inside a group of this size by the layout of `Packed`.
     unsafe {
         if BITS == 8 {

@@ -2,15 +2,19 @@
 #![expect(clippy::inline_always, reason = "see `lanes`")]
 
 use std::arch::aarch64::{
-    float32x4_t, int32x4_t, vaddq_s32, vandq_u8, vcvt_f32_f16, vcvtq_f32_s32, vdotq_s32, vdupq_n_f32, vdupq_n_s32,
-    vdupq_n_u8, veorq_u8, vfmaq_f32, vld1_u8, vld1q_f32, vld1q_u8, vorrq_u8, vreinterpret_f16_u8, vreinterpretq_s8_s32,
-    vreinterpretq_s8_u8, vreinterpretq_s32_u8, vreinterpretq_u8_s32, vshlq_n_s32, vshlq_n_u8, vshrq_n_u8, vst1q_f32,
+    float32x4_t, int8x8_t, int32x4_t, vaddq_s32, vandq_u8, vcreate_s8, vcvt_f32_f16, vcvtq_f32_s32, vdotq_s32,
+    vdupq_n_f32, vdupq_n_s32, vdupq_n_u8, veorq_u8, vfmaq_f32, vget_low_s16, vld1_u8, vld1q_f32, vld1q_u8, vmlaq_s32,
+    vmovl_s8, vmovl_s16, vmull_high_s16, vmull_s16, vorrq_u8, vpaddq_s32, vreinterpret_f16_u8, vreinterpretq_s8_s32,
+    vreinterpretq_s8_u8, vreinterpretq_s16_s32, vreinterpretq_s32_s16, vreinterpretq_s32_u8, vreinterpretq_u8_s32,
+    vshlq_n_s32, vshlq_n_u8, vshrq_n_u8, vst1q_f32, vst1q_u8, vsubq_s32, vzip1_s8,
 };
 use std::arch::is_aarch64_feature_detected;
+use std::ops::Range;
 
+use super::super::packed::{TILE, Tile};
+use super::Activations;
 use super::lanes::{self, Lanes};
 use super::panel::{self, PanelProduct};
-use super::{Activations, TILE, Tile};
 
 pub(super) fn is_available() -> bool {
     is_aarch64_feature_detected!("dotprod") && is_aarch64_feature_detected!("fp16")
@@ -19,9 +23,9 @@ pub(super) fn is_available() -> bool {
 /// # Safety
 /// As [`lanes::multiply`].
 #[target_feature(enable = "neon,dotprod,fp16")]
-pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, first: usize, out: &mut [[f32; TILE]]) {
+pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, rows: Range<usize>, out: &mut [[f32; TILE]]) {
     // SAFETY: this function's contract is the same.
-    unsafe { lanes::multiply::<Neon>(tile, activations, first, out) }
+    unsafe { lanes::multiply::<Neon>(tile, activations, rows, out) }
 }
 
 /// # Safety
@@ -51,6 +55,11 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn load(from: *const u8) -> int32x4_t {
         unsafe { vreinterpretq_s32_u8(vld1q_u8(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(into: *mut u8, value: int32x4_t) {
+        unsafe { vst1q_u8(into, vreinterpretq_u8_s32(value)) }
     }
 
     #[inline(always)]
@@ -93,6 +102,40 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
+    unsafe fn widen<const BITS: usize>(total: int32x4_t, sum: int32x4_t) -> int32x4_t {
+        unsafe { vaddq_s32(total, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_scales(from: *const u8) -> int32x4_t {
+        unsafe { vmovl_s16(vget_low_s16(vmovl_s8(four_bytes(from)))) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_scaled(total: int32x4_t, sum: int32x4_t, scale: int32x4_t) -> int32x4_t {
+        unsafe { vmlaq_s32(total, sum, scale) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(first: *const u8, second: *const u8) -> int32x4_t {
+        unsafe { vreinterpretq_s32_s16(vmovl_s8(vzip1_s8(four_bytes(first), four_bytes(second)))) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_pairs(sum: int32x4_t, a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        unsafe {
+            let (a, b) = (vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b));
+            let lower = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+            vaddq_s32(sum, vpaddq_s32(lower, vmull_high_s16(a, b)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn less_zeros(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        unsafe { vsubq_s32(a, vshlq_n_s32::<5>(b)) }
+    }
+
+    #[inline(always)]
     unsafe fn real(whole: int32x4_t) -> float32x4_t {
         unsafe { vcvtq_f32_s32(whole) }
     }
@@ -121,4 +164,11 @@ impl Lanes for Neon {
     unsafe fn store(into: *mut f32, value: float32x4_t) {
         unsafe { vst1q_f32(into, value) }
     }
+}
+
+/// Four bytes in the lower half of a register.
+#[inline(always)]
+unsafe fn four_bytes(from: *const u8) -> int8x8_t {
+    // SAFETY: the caller vouches for four bytes.
+    unsafe { vcreate_s8(u64::from(from.cast::<u32>().read_unaligned())) }
 }

@@ -2,6 +2,8 @@
 //! values in panels of 32 dimensions, so that both products are this one.
 #![expect(clippy::inline_always, reason = "see `lanes`")]
 
+use std::ops::Range;
+
 use half::f16;
 
 use super::lanes::Lanes;
@@ -13,7 +15,7 @@ use super::{avx256, avx512};
 /// Columns of a panel.
 pub(crate) const PANEL: usize = TILE;
 
-/// `out += a * panel`: row `r` of `a` begins at `r * a_stride` and has as many numbers as the panel has rows of 32;
+/// `out = a * panel`, or `out += a * panel`: row `r` of `a` begins at `r * a_stride` and has as many numbers as the panel has rows of 32;
 /// row `r` of `out` begins at `r * out_stride` and has 32.
 pub(crate) struct PanelProduct<'a> {
     pub(crate) rows: usize,
@@ -22,6 +24,8 @@ pub(crate) struct PanelProduct<'a> {
     pub(crate) panel: &'a [f16],
     pub(crate) out: &'a mut [f32],
     pub(crate) out_stride: usize,
+    /// Whether the product is added to what is in `out`.
+    pub(crate) adds: bool,
 }
 
 impl PanelProduct<'_> {
@@ -33,7 +37,7 @@ impl PanelProduct<'_> {
         match Kernel::best_or_portable() {
             // SAFETY: `best_or_portable` names what the CPU has; the sizes are asserted above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni => unsafe { avx512::multiply_panel(self) },
+            Kernel::Amx | Kernel::Avx512Vnni => unsafe { avx512::multiply_panel(self) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Kernel::AvxVnni | Kernel::Avx2 => unsafe { avx256::multiply_panel(self) },
@@ -46,40 +50,106 @@ impl PanelProduct<'_> {
     }
 }
 
+/// Rows that are computed together at most.
+const MOST_ROWS: usize = 6;
+
+/// Numbers of a column that are turned into floats at once: with 32 columns 16 KB, half of the first-level cache.
+const RUN: usize = 128;
+
+/// A run of a panel, in whole cache lines.
+#[repr(align(64))]
+struct Floats([f32; RUN * PANEL]);
+
 /// # Safety
 /// The CPU has the instructions of `L`, and the slices are as long as [`PanelProduct`] says.
 #[inline(always)]
 pub(super) unsafe fn multiply<L: Lanes>(product: &mut PanelProduct<'_>) {
+    let inner = product.panel.len() / PANEL;
+    if product.rows <= MOST_ROWS {
+        // SAFETY: passed on from this function's contract.
+        return unsafe { all_rows::<L, f16>(product, product.panel.as_ptr(), 0..inner) };
+    }
+    let mut floats = Floats([0.0; RUN * PANEL]);
+    for start in (0..inner).step_by(RUN) {
+        let run = start..inner.min(start + RUN);
+        // SAFETY: `floats` has room for a run; the rest is passed on.
+        unsafe {
+            for at in (0..run.len() * PANEL).step_by(L::COUNT) {
+                let halves = product.panel.as_ptr().add(start * PANEL + at);
+                L::store(floats.0.as_mut_ptr().add(at), L::load_halves(halves.cast()));
+            }
+            all_rows::<L, f32>(product, floats.0.as_ptr(), run);
+        }
+    }
+}
+
+/// A number of a panel.
+trait Number {
+    /// A register of them as floats.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `L`, and there are as many numbers.
+    unsafe fn load<L: Lanes>(from: *const Self) -> L::Real;
+}
+
+impl Number for f16 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L::Real {
+        // SAFETY: this function's contract is the same.
+        unsafe { L::load_halves(from.cast()) }
+    }
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(from: *const Self) -> L::Real {
+        // SAFETY: this function's contract is the same.
+        unsafe { L::load_reals(from) }
+    }
+}
+
+/// Adds the products with a run of the panel, whose numbers are at `panel`.
+///
+/// # Safety
+/// As [`multiply`]; `panel` has the numbers of `run`.
+#[inline(always)]
+unsafe fn all_rows<L: Lanes, N: Number>(product: &mut PanelProduct<'_>, panel: *const N, run: Range<usize>) {
     let mut row = 0;
     while row < product.rows {
         // SAFETY: passed on from this function's contract.
         unsafe {
             row += match product.rows - row {
-                6.. => rows::<L, 6>(product, row),
-                3.. => rows::<L, 3>(product, row),
-                _ => rows::<L, 1>(product, row),
+                6.. => rows::<L, N, 6>(product, row, panel, run.clone()),
+                3.. => rows::<L, N, 3>(product, row, panel, run.clone()),
+                _ => rows::<L, N, 1>(product, row, panel, run.clone()),
             };
         }
     }
 }
 
 #[inline(always)]
-unsafe fn rows<L: Lanes, const ROWS: usize>(product: &mut PanelProduct<'_>, first: usize) -> usize {
-    let inner = product.panel.len() / PANEL;
+unsafe fn rows<L: Lanes, N: Number, const ROWS: usize>(
+    product: &mut PanelProduct<'_>,
+    first: usize,
+    panel: *const N,
+    run: Range<usize>,
+) -> usize {
     for column in (0..PANEL).step_by(2 * L::COUNT) {
         // SAFETY: by the caller's contract every place is inside its slice.
         unsafe {
-            let a = product.a.as_ptr().add(first * product.a_stride);
-            let panel = product.panel.as_ptr().add(column);
+            let a = product.a.as_ptr().add(first * product.a_stride + run.start);
+            let panel = panel.add(column);
             let out = product.out.as_mut_ptr().add(first * product.out_stride + column);
             let mut sums = [[L::splat_real(0.0); 2]; ROWS];
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let out = out.add(row * product.out_stride);
-                *sums = [L::load_reals(out), L::load_reals(out.add(L::COUNT))];
+            if product.adds || run.start > 0 {
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let out = out.add(row * product.out_stride);
+                    *sums = [L::load_reals(out), L::load_reals(out.add(L::COUNT))];
+                }
             }
-            for at in 0..inner {
+            for at in 0..run.len() {
                 let columns = panel.add(at * PANEL);
-                let columns = [L::load_halves(columns.cast()), L::load_halves(columns.add(L::COUNT).cast())];
+                let columns = [N::load::<L>(columns), N::load::<L>(columns.add(L::COUNT))];
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let value = L::splat_real(*a.add(row * product.a_stride + at));
                     for (sum, column) in sums.iter_mut().zip(columns) {
@@ -103,21 +173,25 @@ mod tests {
 
     #[test]
     fn a_panel_product_is_the_product_by_definition() {
-        for (rows, inner) in [(1, 7), (5, 33), (13, 64)] {
+        for (rows, inner) in [(1, 7), (5, 33), (13, 64), (8, 300)] {
             let a: Vec<f32> = (0..rows * (inner + 3)).map(|at| (at * 37 % 23) as f32 / 8.0 - 1.0).collect();
             let panel: Vec<f16> =
                 (0..inner * PANEL).map(|at| f16::from_f32((at * 53 % 29) as f32 / 16.0 - 1.0)).collect();
             let mut out = vec![0.5; rows * 40];
             let mut portable = out.clone();
-            let product = |out| PanelProduct { rows, a: &a, a_stride: inner + 3, panel: &panel, out, out_stride: 40 };
-            product(&mut out).compute();
+            let product =
+                |out, adds| PanelProduct { rows, a: &a, a_stride: inner + 3, panel: &panel, out, out_stride: 40, adds };
+            product(&mut out, true).compute();
+            let mut fresh = vec![0.25; rows * 40];
+            product(&mut fresh, false).compute();
             // SAFETY: plain Rust, and the slices are as long as `compute` has just asserted.
-            unsafe { multiply::<Portable>(&mut product(&mut portable)) };
+            unsafe { multiply::<Portable>(&mut product(&mut portable, true)) };
             for row in 0..rows {
                 for column in 0..PANEL {
                     let pairs = (0..inner).map(|at| a[row * (inner + 3) + at] * panel[at * PANEL + column].to_f32());
                     let wanted = 0.5 + pairs.sum::<f32>();
                     assert!((out[row * 40 + column] - wanted).abs() < 1e-3);
+                    assert!((fresh[row * 40 + column] - wanted + 0.5).abs() < 1e-3);
                     assert!((portable[row * 40 + column] - wanted).abs() < 1e-3);
                 }
             }

@@ -26,8 +26,7 @@ fn plain_product(activations: &Activations, packed: &Packed) -> Vec<f32> {
     let mut product = vec![0.0; activations.rows * packed.outputs];
     for tile in 0..packed.tiles() {
         let mut out = vec![[0.0; TILE]; activations.rows];
-        let weights = Tile { bytes: packed.tile(tile), groups: packed.inputs / GROUP, grid: packed.grid };
-        plain::multiply(weights, activations, 0, &mut out);
+        plain::multiply(packed.tile(tile), activations, &mut out);
         for (row, out) in out.iter().enumerate() {
             let place = product[row * packed.outputs..][..packed.outputs].iter_mut().skip(tile * TILE);
             place.zip(out).for_each(|(place, out)| *place = out * packed.factor);
@@ -55,24 +54,44 @@ fn check(kind: GgmlDType, rows: usize, inputs: usize, outputs: usize) {
     let error = (off / size).sqrt();
     assert!(error < 0.015, "{kind:?}, {rows} x {inputs} x {outputs}: relative error {error}");
 
-    // Weights that meet others of a finer span are multiplied with that.
-    let finer = Activations::new(&input, inputs, GROUP);
-    let wanted = plain_product(&finer, &packed);
+    let mut first_kernel: Option<Vec<f32>> = None;
     for kernel in Kernel::available() {
-        let [found] = finer.multiply(kernel, [&packed]);
-        let worst = wanted.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-4, "{kernel:?}, {kind:?}, fine: off by {worst}");
         let [first, second] = activations.multiply(kernel, [&packed, &packed]);
-        assert_eq!(first, second);
-        let worst = plain.iter().zip(&first).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert_eq!(*first, *second);
+        check_tiled(&activations, kernel, &packed, &first);
+        let worst = plain.iter().zip(first.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-4, "{kernel:?}, {kind:?}, {rows} x {inputs} x {outputs}: off by {worst}");
+        let wanted = first_kernel.get_or_insert_with(|| first.to_vec());
+        assert_eq!(*wanted, *first, "{kernel:?}, {kind:?}: not the bits of the first kernel");
+    }
+}
+
+/// The products in tiles are the same, and are rounded as the plain ones are.
+fn check_tiled(activations: &Activations, kernel: Kernel, packed: &Packed, wanted: &[f32]) {
+    let outputs = packed.outputs;
+    let [tiled] = activations.multiply_tiled(kernel, [packed]);
+    for (row, wanted) in wanted.chunks_exact(outputs).enumerate() {
+        let mut found = vec![0.0; outputs];
+        tiled.read(row, 0, &mut found);
+        assert_eq!(found, wanted);
+    }
+    if outputs.is_multiple_of(GROUP) {
+        let [one, other] = [
+            Activations::gated(&tiled, &tiled, GROUP, |gate, up| gate.iter_mut().zip(up).for_each(|(a, b)| *a += b)),
+            Activations::new(&wanted.iter().map(|x| x + x).collect::<Vec<f32>>(), outputs, GROUP),
+        ];
+        for span in 0..one.spans {
+            for row in 0..one.rows {
+                assert_eq!(one.read(one.place(span, row)), other.read(other.place(span, row)));
+            }
+        }
     }
 }
 
 #[test]
 fn every_kernel_gives_the_products_of_the_rounded_numbers() {
     for kind in KINDS {
-        for rows in [1, 2, 3, 5, 6, 13, 70] {
+        for rows in [1, 2, 3, 5, 6, 13, 16, 70, 300] {
             check(kind, rows, 512, 96);
         }
     }
@@ -122,6 +141,7 @@ fn zeros_stay_zero() {
     let tensor = QTensor::quantize(&tensor, GgmlDType::Q4K).unwrap();
     let packed = Packed::pack(GgmlDType::Q4K, 32, 256, &tensor.data().unwrap()).unwrap();
     for kernel in Kernel::available() {
-        assert_eq!(Activations::new(&[0.0; 256], 256, BLOCK).multiply(kernel, [&packed]), [vec![0.0; 32]]);
+        let [out] = Activations::new(&[0.0; 256], 256, BLOCK).multiply(kernel, [&packed]);
+        assert_eq!(*out, [0.0; 32]);
     }
 }
