@@ -7,6 +7,8 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+
 use super::cache::Memory;
 use super::session::{Network, Part};
 use super::tokenizer::Vocabulary;
@@ -221,6 +223,126 @@ fn rope_factors_of_the_file_count() {
     assert_close(&scores(Some(8.0)), &linear, "factors of eight");
     assert_ne!(scores(Some(8.0)), scores(None));
 }
+
+/// A made-up model in the shape of Llama 3.2: heads of 64, a rotation of base 500,000 with factors, Llama 3's way to
+/// cut texts, weights in `Q8_0`.
+fn llama_3_2_shaped() -> Tiny {
+    let mut tiny = Tiny::new("llama");
+    for (key, number) in [
+        ("block_count", 2),
+        ("context_length", 32_768),
+        ("embedding_length", 64),
+        ("feed_forward_length", 128),
+        ("attention.head_count", 2),
+        ("attention.head_count_kv", 1),
+        ("attention.key_length", 64),
+        ("attention.value_length", 64),
+        ("rope.dimension_count", 64),
+    ] {
+        tiny.set(&format!("llama.{key}"), Value::U32(number));
+    }
+    tiny.set("llama.rope.freq_base", Value::F32(500_000.0));
+    // Every byte has a letter, and a few pairs have one of their own.
+    let mut letters: Vec<String> = ByteLevel::alphabet().into_iter().map(String::from).collect();
+    letters.sort_by_key(|letter| super::tokenizer::bytes_of(letter));
+    let pairs = ["t h", "e r", "o n", "Ġ t"];
+    let special = ["<|begin_of_text|>", "<|end_of_text|>"].map(str::to_owned);
+    let words: Vec<String> =
+        letters.into_iter().chain(pairs.iter().map(|pair| pair.replace(' ', ""))).chain(special).collect();
+    let kinds = (0..words.len()).map(|at| Value::I32(if at < 260 { 1 } else { 3 }));
+    tiny.set("tokenizer.ggml.pre", Value::String("llama-bpe".to_owned()));
+    tiny.set("tokenizer.ggml.token_type", Value::Array(kinds.collect()));
+    tiny.set(
+        "tokenizer.ggml.merges",
+        Value::Array(pairs.iter().map(|pair| Value::String((*pair).to_owned())).collect()),
+    );
+    tiny.set("tokenizer.ggml.bos_token_id", Value::U32(260));
+    tiny.set("tokenizer.ggml.eos_token_id", Value::U32(261));
+    let count = words.len();
+    tiny.set("tokenizer.ggml.tokens", Value::Array(words.into_iter().map(Value::String).collect()));
+
+    tiny.tensors.clear();
+    tiny.noise("token_embd.weight", &[count, 64]);
+    tiny.noise("output_norm.weight", &[64]);
+    for layer in 0..2 {
+        for (name, shape) in [
+            ("attn_norm.weight", &[64][..]),
+            ("attn_q.weight", &[128, 64]),
+            ("attn_k.weight", &[64, 64]),
+            ("attn_v.weight", &[64, 64]),
+            ("attn_output.weight", &[64, 128]),
+            ("ffn_norm.weight", &[64]),
+            ("ffn_gate.weight", &[128, 64]),
+            ("ffn_up.weight", &[128, 64]),
+            ("ffn_down.weight", &[64, 128]),
+        ] {
+            tiny.noise(&format!("blk.{layer}.{name}"), shape);
+        }
+    }
+    // Fast turns stay, slow ones take eight times as long, those between something between, as in Llama 3.2's files.
+    let factors = (0..32).map(|pair| (1.0f32 + (pair as f32 - 14.0) / 1.5).clamp(1.0, 8.0)).collect();
+    tiny.tensor("rope_freqs.weight", &[32], factors);
+    for (name, tensor) in &mut tiny.tensors {
+        if name.ends_with(".weight") && tensor.rank() == 2 {
+            let plain = tensor.dequantize(&Device::Cpu).unwrap();
+            *tensor = QTensor::quantize(&plain, GgmlDType::Q8_0).unwrap();
+        }
+    }
+    tiny
+}
+
+/// Scores at positions of a conversation far longer than Llama 3.2's first window, beside those of llama.cpp, taken by
+/// `tests/peer/llama_cpp.mjs` from the file that this test writes where `PREMISE_KEEP_MODEL` says.
+#[test]
+fn long_contexts_are_read_as_llama_cpp_reads_them() {
+    let tiny = llama_3_2_shaped();
+    if let Some(path) = std::env::var_os("PREMISE_KEEP_MODEL") {
+        std::fs::copy(tiny.write().path(), path).unwrap();
+    }
+    let mut found = log_probabilities(&tiny);
+    for (length, wanted) in LLAMA_CPP_SCORES {
+        let found = found.next().unwrap();
+        for (token, wanted) in wanted {
+            let off = (found[token] - wanted).abs();
+            assert!(off < 0.002, "token {token} after {length}: {} instead of {wanted}", found[token]);
+        }
+    }
+    drop(found);
+
+    // Without the factors, none of this would be so.
+    let mut plain = tiny;
+    plain.tensors.retain(|(name, _)| name != "rope_freqs.weight");
+    let found = log_probabilities(&plain).nth(2).unwrap();
+    let (_, wanted) = LLAMA_CPP_SCORES[2];
+    assert!(wanted.iter().any(|(token, wanted)| (found[*token] - wanted).abs() > 0.01));
+}
+
+/// Natural logarithms of the probabilities of all tokens, at each length of [`LLAMA_CPP_SCORES`].
+fn log_probabilities(tiny: &Tiny) -> impl Iterator<Item = Vec<f32>> {
+    let tokens: Vec<u32> = (0..16_000).map(|at: u32| at * 7919 % 251).collect();
+    let mut network = tiny.network(Engine::Auto);
+    let mut memory = network.memory();
+    let mut done = 0;
+    LLAMA_CPP_SCORES.into_iter().map(move |(length, _)| {
+        let mut scores = Vec::new();
+        while done < length {
+            let end = length.min(done + 256);
+            scores = read(&mut *network, &mut memory, &tokens[done..end], usize::from(end == length));
+            done = end;
+        }
+        let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f32 = scores.iter().map(|score| (score - highest).exp()).sum();
+        scores.into_iter().map(|score| score - highest - total.ln()).collect()
+    })
+}
+
+/// Natural logarithms of the probabilities of some tokens after so many.
+const LLAMA_CPP_SCORES: [(usize, [(usize, f32); 4]); 4] = [
+    (1, [(0, -5.33929), (58, -5.34346), (104, -5.34446), (230, -5.34485)]),
+    (100, [(212, -4.85911), (108, -4.85978), (73, -4.86180), (177, -4.86478)]),
+    (4_000, [(100, -4.88740), (204, -4.89683), (65, -4.90756), (169, -4.91094)]),
+    (16_000, [(230, -5.01213), (91, -5.03173), (195, -5.04148), (125, -5.04520)]),
+];
 
 /// Ids from llama.cpp on the same file, by `tests/peer/llama_cpp.mjs`.
 #[test]

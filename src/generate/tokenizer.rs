@@ -296,7 +296,7 @@ fn pre_tokenizer(name: &str) -> Result<(PreTokenizerWrapper, bool), tokenizers::
 
 /// The bytes behind a byte-level token, by GPT-2's table: printable Latin-1 stands for itself, the other bytes are
 /// numbered upwards from U+0100.
-fn bytes_of(token: &str) -> Box<[u8]> {
+pub(super) fn bytes_of(token: &str) -> Box<[u8]> {
     let stands_for_itself = |c: u32| matches!(c, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let others = (0..=255u8).filter(|byte| !stands_for_itself(u32::from(*byte)));
     token

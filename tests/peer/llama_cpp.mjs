@@ -6,6 +6,7 @@
 // It uses the prebuilt library of the package, and neither downloads nor builds anything. One request a line, one answer
 // a line, both JSON:
 //   {"tokens": "text", "special": false}    -> {"ids": […]}
+//   {"ids": [5, 3, …], "lengths": [100, 200]} -> [[[token, log-probability], …], …], the likeliest after so many ids
 //   {"greedy": "rendered prompt", "n": 32}   -> {"prompt": […], "ids": […], "text": "…", "prefill_s": …, "decode_s": …}
 
 import { createInterface } from "node:readline";
@@ -34,11 +35,27 @@ async function greedy(text, n) {
   return { prompt, ids, text: model.detokenize(ids, true), prefill_s: seconds(started, first), decode_s };
 }
 
+async function likeliest(ids, lengths) {
+  const found = [];
+  for (const length of lengths) {
+    const long = await model.createContext({ contextSize: length + 8, batchSize: 512, threads });
+    const options = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+    const next = long.getSequence().evaluateWithMetadata(ids.slice(0, length), { probabilities: true }, options);
+    const { probabilities } = (await next.next()).value;
+    const best = [...probabilities].sort((a, b) => b[1] - a[1]).slice(0, 4);
+    found.push(best.map(([token, probability]) => [token, Math.log(probability)]));
+    await long.dispose();
+  }
+  return found;
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   if (line.trim() === "") continue;
   const request = JSON.parse(line);
   const answer =
-    request.tokens === undefined
+    request.ids !== undefined
+      ? await likeliest(request.ids, request.lengths)
+      : request.tokens === undefined
       ? await greedy(request.greedy, request.n ?? 32)
       : { ids: model.tokenize(request.tokens, request.special ?? false) };
   console.log(JSON.stringify(answer));
