@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::llama_cpp::LlamaCpp;
+use super::{Noise, llama_cpp::LlamaCpp};
 use crate::{
     error::{Error, Result},
     generate::{self, EngineSettings, GenerateOptions, Generator, Message, Role},
@@ -220,11 +220,6 @@ fn varied(count: usize) -> impl Iterator<Item = String> {
         "🙂",
         "👩‍⚖️",
     ];
-    let mut state = 1u64;
-    let mut next = move |below: usize| {
-        // Knuth's MMIX generator; its upper bits are the random ones.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
-    (0..count).map(move |_| (0..=next(8)).map(|_| PARTS[next(PARTS.len())]).collect())
+    let mut noise = Noise(1);
+    (0..count).map(move |_| (0..=noise.below(8)).map(|_| PARTS[noise.below(PARTS.len())]).collect())
 }

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::llama_cpp::LlamaCpp;
+use super::{Noise, llama_cpp::LlamaCpp};
 use crate::{
     error::{Error, Result},
     generate::{self, EngineSettings, GenerateOptions, Generator, Message, Role, Shared},
@@ -153,7 +153,7 @@ fn answer_all(model: &Shared, prompt: usize, people: usize, answer: usize, seed:
 fn question(model: &dyn Generator, tokens: usize, seed: usize) -> Vec<Message> {
     const WORDS: [&str; 8] = ["rent", "tenant", "lease", "court", "clause", "month", "notice", "party"];
     let mut text = String::new();
-    let mut state = seed as u64 + 1;
+    let mut noise = Noise(seed as u64 + 1);
     let mut messages = vec![Message::new(Role::System, ""), Message::new(Role::User, "rent")];
     if model.prompt_tokens(&messages).is_err() {
         // A template without a place for instructions.
@@ -161,9 +161,7 @@ fn question(model: &dyn Generator, tokens: usize, seed: usize) -> Vec<Message> {
     }
     while model.prompt_tokens(&messages).is_ok_and(|now| now < tokens) {
         for _ in 0..(tokens / 32).max(1) {
-            // Knuth's MMIX generator; its upper bits are the random ones.
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            text.push_str(WORDS[(state >> 61) as usize]);
+            text.push_str(WORDS[noise.below(WORDS.len())]);
             text.push(' ');
         }
         messages[0].content.clone_from(&text);

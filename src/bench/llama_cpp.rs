@@ -72,27 +72,29 @@ impl LlamaCpp {
         seed: usize,
     ) -> Result<Vec<Times>> {
         let request = serde_json::json!({ "prompt": prompt, "people": people, "answer": answer, "seed": seed });
-        writeln!(self.input, "{request}").map_err(|error| Error::io("ask llama.cpp", &error))?;
-        self.line()
+        self.ask(&request)
     }
 
     /// Has it answer a prompt, always with the likeliest token.
     pub(super) fn answer_greedily(&mut self, prompt: &str, answer: usize) -> Result<Greedy> {
         let request = serde_json::json!({ "greedy": prompt, "answer": answer });
-        writeln!(self.input, "{request}").map_err(|error| Error::io("ask llama.cpp", &error))?;
-        self.line()
+        self.ask(&request)
     }
 
     /// The tokens of plain texts, as it sees them.
     pub(super) fn tokenize(&mut self, texts: &[String]) -> Result<Vec<Vec<u32>>> {
         let request = serde_json::json!({ "tokenize": texts });
-        writeln!(self.input, "{request}").map_err(|error| Error::io("ask llama.cpp", &error))?;
-        self.line()
+        self.ask(&request)
     }
 
     /// Number of its process.
     pub(super) fn process_id(&self) -> u32 {
         self.process.id()
+    }
+
+    fn ask<T: for<'a> Deserialize<'a>>(&mut self, request: &serde_json::Value) -> Result<T> {
+        writeln!(self.input, "{request}").map_err(|error| Error::io("ask llama.cpp", &error))?;
+        self.line()
     }
 
     fn line<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T> {

@@ -114,10 +114,9 @@ fn generate(args: GenerateArgs, settings: &Settings) -> Result<ExitCode> {
         }
     })?;
     if json {
-        println!("{}", serde_json::to_string(&report).map_err(crate::error::Error::internal)?);
-    } else {
-        show(&report);
+        return print_json(&report);
     }
+    show(&report);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -131,8 +130,7 @@ fn compare(args: FidelityArgs, settings: &Settings) -> Result<ExitCode> {
         }
     })?;
     if json {
-        println!("{}", serde_json::to_string(&report).map_err(crate::error::Error::internal)?);
-        return Ok(ExitCode::SUCCESS);
+        return print_json(&report);
     }
     println!("{}", report.model);
     if report.strings > 0 {
@@ -163,6 +161,11 @@ fn compare(args: FidelityArgs, settings: &Settings) -> Result<ExitCode> {
             (report.packed_perplexity / report.plain_perplexity - 1.0) * 100.0
         );
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_json(report: &impl serde::Serialize) -> Result<ExitCode> {
+    println!("{}", serde_json::to_string(report).map_err(crate::error::Error::internal)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -123,7 +123,8 @@ impl Transformer {
     fn normed(&self, rows: &[f32], weight: &[f32]) -> Buffer {
         let mut out = Buffer::new(rows.len());
         parallel::each_row(&mut out, rows, weight.len(), |out, row| {
-            math::rms_norm(out, row, weight, self.epsilon);
+            out.copy_from_slice(row);
+            math::rms_norm(out, weight, self.epsilon);
         });
         out
     }
@@ -137,6 +138,9 @@ impl Transformer {
 
     /// What follows the product of a projection, whose rows are `width` wide.
     fn project(&self, projection: &Projection, rows: &mut [f32], width: usize, rope: Option<(&Rope, &[(f32, f32)])>) {
+        if projection.bias.is_none() && projection.head_norm.is_none() && rope.is_none() {
+            return;
+        }
         let Self { epsilon, heads: Heads { size, .. }, .. } = *self;
         parallel::each_numbered_row(rows, width, |at, row| {
             if let Some(bias) = &projection.bias {
@@ -144,7 +148,7 @@ impl Transformer {
             }
             if let Some(norm) = &projection.head_norm {
                 for head in row.chunks_exact_mut(size) {
-                    math::rms_norm_in_place(head, norm, epsilon);
+                    math::rms_norm(head, norm, epsilon);
                 }
             }
             if let Some((rope, turns)) = rope {
@@ -189,9 +193,7 @@ impl Network for Transformer {
             let rope = (&self.ropes[layer.rope], turns[layer.rope].as_slice());
             self.project(&layer.query, &mut query, query_width, Some(rope));
             self.project(&layer.key, &mut key, key_width, Some(rope));
-            if layer.value.bias.is_some() {
-                self.project(&layer.value, &mut value, key_width, None);
-            }
+            self.project(&layer.value, &mut value, key_width, None);
             let mut from = 0;
             for part in parts.iter_mut() {
                 let range = from * key_width..(from + part.tokens.len()) * key_width;

@@ -46,16 +46,8 @@ macro_rules! vectorised {
 }
 
 vectorised! {
-    /// Root-mean-square norm of one row (Zhang, Sennrich 2019).
-    fn rms_norm(out: &mut [f32], row: &[f32], weight: &[f32], epsilon: f32) {
-        let scale = 1.0 / (dot(row, row) / row.len() as f32 + epsilon).sqrt();
-        for ((out, x), weight) in out.iter_mut().zip(row).zip(weight) {
-            *out = x * scale * weight;
-        }
-    }
-
-    /// The same, in place.
-    fn rms_norm_in_place(row: &mut [f32], weight: &[f32], epsilon: f32) {
+    /// Root-mean-square norm of one row, in place (Zhang, Sennrich 2019).
+    fn rms_norm(row: &mut [f32], weight: &[f32], epsilon: f32) {
         let scale = 1.0 / (dot(row, row) / row.len() as f32 + epsilon).sqrt();
         for (x, weight) in row.iter_mut().zip(weight) {
             *x = *x * scale * weight;

@@ -49,15 +49,15 @@ async function likeliest(ids, lengths) {
   return found;
 }
 
+async function answer(request) {
+  if (request.ids !== undefined) return likeliest(request.ids, request.lengths);
+  if (request.tokens !== undefined) return { ids: model.tokenize(request.tokens, request.special ?? false) };
+  return greedy(request.greedy, request.n ?? 32);
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   if (line.trim() === "") continue;
   const request = JSON.parse(line);
-  const answer =
-    request.ids !== undefined
-      ? await likeliest(request.ids, request.lengths)
-      : request.tokens === undefined
-      ? await greedy(request.greedy, request.n ?? 32)
-      : { ids: model.tokenize(request.tokens, request.special ?? false) };
-  console.log(JSON.stringify(answer));
+  console.log(JSON.stringify(await answer(request)));
 }
 await llama.dispose();

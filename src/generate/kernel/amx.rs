@@ -1,5 +1,6 @@
 //! Tiles of 16 rows of 64 bytes, multiplied by one instruction (Intel AMX). The compiler has no stable functions for
-//! them yet, so they are written as assembly; no tile holds anything between two pieces of it.
+//! them yet, so they are written as assembly. Tiles keep their shapes and sums from one piece of it to the next: the
+//! compiler knows nothing of tiles, and nothing else in this program uses them.
 //!
 //! In a block, level times whole scale is a whole number of at most 13 bits. Its lower eight and its upper bits are
 //! multiplied apart, and 256 inputs are summed before anything becomes a float: the same whole numbers as elsewhere.
@@ -18,7 +19,7 @@ use std::sync::LazyLock;
 use super::super::levels::{BLOCK, GROUP, GROUPS};
 use super::super::packed::{QUAD_BYTES, TILE, Tile, level_bytes, span_bytes};
 use super::avx512::{self, Avx512};
-use super::lanes::{Lanes, QUADS, levels};
+use super::lanes::{Lanes, QUADS, by_grid, levels};
 use super::{Activations, BLOCK_SUMS, ROW_STEP, ZERO_OF_BLOCKS, block_row};
 
 /// Fewer rows are sooner done without tiles, which always compute 16.
@@ -49,7 +50,6 @@ pub(super) fn is_available() -> bool {
 /// As [`lanes::multiply`](super::lanes::multiply); `out` has whole steps of rows where the activations have room for them.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, rows: Range<usize>, out: &mut [[f32; TILE]]) {
-    let grid = tile.grid;
     // SAFETY: this function's contract is the same. Where there is room for whole steps of rows, these begin at a
     // multiple of a step, so that every tile that is loaded lies inside the activations.
     unsafe {
@@ -58,18 +58,8 @@ pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, rows: R
         }
         assert!(rows.start.is_multiple_of(ROW_STEP) && out.len() >= rows.len().next_multiple_of(ROW_STEP));
         let out = &mut out[..rows.len().next_multiple_of(ROW_STEP)];
-        configure(if grid.span == BLOCK { 64 } else { GROUP as u8 });
-        match (grid.span, grid.bits, grid.scales, grid.has_least) {
-            (BLOCK, 4, 1, true) => blocks::<4, 1, true>(tile, activations, rows, out),
-            (BLOCK, 6, 1, true) => blocks::<6, 1, true>(tile, activations, rows, out),
-            (BLOCK, 6, 2, false) => blocks::<6, 2, false>(tile, activations, rows, out),
-            (GROUP, 4, 1, false) => groups::<4, false>(tile, activations, rows, out),
-            (GROUP, 4, 1, true) => groups::<4, true>(tile, activations, rows, out),
-            (GROUP, 6, 1, false) => groups::<6, false>(tile, activations, rows, out),
-            (GROUP, 6, 1, true) => groups::<6, true>(tile, activations, rows, out),
-            (GROUP, 8, 1, false) => groups::<8, false>(tile, activations, rows, out),
-            _ => unreachable!("no format has {grid:?}"),
-        }
+        configure(if tile.grid.span == BLOCK { 64 } else { GROUP as u8 });
+        by_grid!(tile.grid, [], (tile, activations, rows, out));
         asm!("tilerelease", options(nostack, nomem));
     }
 }
@@ -110,6 +100,35 @@ const SUMS: usize = SIDE * 64;
 /// Rows that are finished between two pieces of assembly.
 const PART: usize = ROW_STEP / 4;
 
+/// Multiplies one unit in four parts, and finishes a quarter of the rows of the one before after each.
+macro_rules! while_finishing {
+    (
+        $unit:ident, $units:ident, $all_sums:ident, $multiply:ident($values:ident, $levels:ident),
+        |$before:ident, $part:ident, $sums:ident| $finish:block
+    ) => {
+        while_finishing!(@part 0, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
+        while_finishing!(@part 1, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
+        while_finishing!(@part 2, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
+        while_finishing!(@part 3, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
+        if $unit < $units {
+            store_sums(&mut $all_sums[$unit % 2]);
+        }
+    };
+    (
+        @part $number:literal, $unit:ident, $units:ident, $all_sums:ident, $multiply:ident, $values:ident, $levels:ident,
+        $before:ident, $part:ident, $sums:ident, $finish:block
+    ) => {
+        if $unit < $units {
+            $multiply::<$number>($values, $levels);
+        }
+        if let Some($before) = $unit.checked_sub(1) {
+            let $part = $number;
+            let $sums = $all_sums[$before % 2].0.as_ptr().add($part / 2 * 2 * SUMS + $part % 2 * PART * 64);
+            $finish
+        }
+    };
+}
+
 /// The product with a tile of blocks. While 32 rows are multiplied with 16 outputs, the sums of those before them are
 /// finished, so that tiles and vectors are busy at the same time.
 ///
@@ -137,29 +156,13 @@ unsafe fn blocks<const BITS: usize, const SCALES: usize, const LEAST: bool>(
             let of_half = [Numbers::of_block::<LEAST>(numbers, 0), Numbers::of_block::<LEAST>(numbers, 1)];
             let at = activations.place(block, rows.start);
             for unit in 0..=units {
-                let step = unit / 2 * ROW_STEP;
-                let values = activations.values().as_ptr().add(block_row(at + step));
+                let values = activations.values().as_ptr().add(block_row(at + unit / 2 * ROW_STEP));
                 let levels = spread.0.as_ptr().add(unit % 2 * 2 * HALF_BLOCK);
-                macro_rules! part {
-                    ($part:literal) => {
-                        if unit < units {
-                            multiply_quarter::<$part>(values, levels);
-                        }
-                        if let Some(before) = unit.checked_sub(1) {
-                            let row = before / 2 * ROW_STEP + $part * PART;
-                            let sums = sums[before % 2].0.as_ptr().add($part / 2 * 2 * SUMS + $part % 2 * PART * 64);
-                            let out = out.as_mut_ptr().add(row).cast::<f32>().add(before % 2 * SIDE);
-                            finish_block_rows::<LEAST>(&of_half[before % 2], activations, at + row, sums, out);
-                        }
-                    };
-                }
-                part!(0);
-                part!(1);
-                part!(2);
-                part!(3);
-                if unit < units {
-                    store_sums(&mut sums[unit % 2]);
-                }
+                while_finishing!(unit, units, sums, multiply_quarter(values, levels), |before, part, sums| {
+                    let row = before / 2 * ROW_STEP + part * PART;
+                    let out = out.as_mut_ptr().add(row).cast::<f32>().add(before % 2 * SIDE);
+                    finish_block_rows::<LEAST>(&of_half[before % 2], activations, at + row, sums, out);
+                });
             }
         }
     }
@@ -370,26 +373,12 @@ unsafe fn groups<const BITS: usize, const LEAST: bool>(
             let at = activations.place(group, rows.start);
             for unit in 0..=units {
                 let values = activations.values().as_ptr().add((at + unit * ROW_STEP) * GROUP);
-                macro_rules! part {
-                    ($part:literal) => {
-                        if unit < units {
-                            multiply_sixteenth::<$part>(values, spread.0.as_ptr());
-                        }
-                        if let Some(before) = unit.checked_sub(1) {
-                            let row = before * ROW_STEP + $part * PART;
-                            let sums = sums[before % 2].0.as_ptr().add($part / 2 * 2 * SUMS + $part % 2 * PART * 64);
-                            let out = out.as_mut_ptr().add(row).cast::<f32>();
-                            finish_group_rows::<LEAST>(&of_half, activations, at + row, sums, out);
-                        }
-                    };
-                }
-                part!(0);
-                part!(1);
-                part!(2);
-                part!(3);
-                if unit < units {
-                    store_sums(&mut sums[unit % 2]);
-                }
+                let levels = spread.0.as_ptr();
+                while_finishing!(unit, units, sums, multiply_sixteenth(values, levels), |before, part, sums| {
+                    let row = before * ROW_STEP + part * PART;
+                    let out = out.as_mut_ptr().add(row).cast::<f32>();
+                    finish_group_rows::<LEAST>(&of_half, activations, at + row, sums, out);
+                });
             }
         }
     }

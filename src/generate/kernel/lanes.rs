@@ -68,6 +68,25 @@ pub(super) trait Lanes {
     unsafe fn store(into: *mut f32, value: Self::Real);
 }
 
+/// Calls the `blocks` or `groups` of a kernel that is compiled for the weights of this grid.
+macro_rules! by_grid {
+    ($grid:expr, [$($lanes:tt)*], $arguments:tt) => {{
+        let grid = $grid;
+        match (grid.span, grid.bits, grid.scales, grid.has_least) {
+            (BLOCK, 4, 1, true) => blocks::<$($lanes)* 4, 1, true> $arguments,
+            (BLOCK, 6, 1, true) => blocks::<$($lanes)* 6, 1, true> $arguments,
+            (BLOCK, 6, 2, false) => blocks::<$($lanes)* 6, 2, false> $arguments,
+            (GROUP, 4, 1, false) => groups::<$($lanes)* 4, false> $arguments,
+            (GROUP, 4, 1, true) => groups::<$($lanes)* 4, true> $arguments,
+            (GROUP, 6, 1, false) => groups::<$($lanes)* 6, false> $arguments,
+            (GROUP, 6, 1, true) => groups::<$($lanes)* 6, true> $arguments,
+            (GROUP, 8, 1, false) => groups::<$($lanes)* 8, false> $arguments,
+            _ => unreachable!("no format has {grid:?}"),
+        }
+    }};
+}
+pub(super) use by_grid;
+
 /// Multiplies rows of the activations with one tile.
 ///
 /// # Safety
@@ -80,24 +99,11 @@ pub(super) unsafe fn multiply<L: Lanes>(
     rows: Range<usize>,
     out: &mut [[f32; TILE]],
 ) {
-    let grid = tile.grid;
     // SAFETY: passed on from this function's contract.
-    unsafe {
-        match (grid.span, grid.bits, grid.scales, grid.has_least) {
-            (BLOCK, 4, 1, true) => blocks::<L, 4, 1, true>(tile, activations, rows, out),
-            (BLOCK, 6, 1, true) => blocks::<L, 6, 1, true>(tile, activations, rows, out),
-            (BLOCK, 6, 2, false) => blocks::<L, 6, 2, false>(tile, activations, rows, out),
-            (GROUP, 4, 1, false) => groups::<L, 4, false>(tile, activations, rows, out),
-            (GROUP, 4, 1, true) => groups::<L, 4, true>(tile, activations, rows, out),
-            (GROUP, 6, 1, false) => groups::<L, 6, false>(tile, activations, rows, out),
-            (GROUP, 6, 1, true) => groups::<L, 6, true>(tile, activations, rows, out),
-            (GROUP, 8, 1, false) => groups::<L, 8, false>(tile, activations, rows, out),
-            _ => unreachable!("no format has {grid:?}"),
-        }
-    }
+    unsafe { by_grid!(tile.grid, [L,], (tile, activations, rows, out)) }
 }
 
-/// Calls `$product::<…, ROWS>` for as many of the rows from `$at` as registers hold, and tells how many those are.
+/// Calls `$product::<…, ROWS>` for as many of the `$left` rows as registers hold, and tells how many those are.
 macro_rules! some_rows {
     ($lanes:ident, $left:expr, $product:ident::<$($parameter:tt),*>($($argument:expr),*)) => {
         match $left {

@@ -15,8 +15,8 @@ use super::{avx256, avx512};
 /// Columns of a panel.
 pub(crate) const PANEL: usize = TILE;
 
-/// `out = a * panel`, or `out += a * panel`: row `r` of `a` begins at `r * a_stride` and has as many numbers as the panel has rows of 32;
-/// row `r` of `out` begins at `r * out_stride` and has 32.
+/// `out = a * panel`, or `out += a * panel`: row `r` of `a` begins at `r * a_stride` and has as many numbers as the panel
+/// has rows of 32; row `r` of `out` begins at `r * out_stride` and has 32.
 pub(crate) struct PanelProduct<'a> {
     pub(crate) rows: usize,
     pub(crate) a: &'a [f32],
@@ -45,7 +45,8 @@ impl PanelProduct<'_> {
             #[cfg(target_arch = "aarch64")]
             Kernel::NeonDot => unsafe { super::neon::multiply_panel(self) },
             // SAFETY: plain Rust runs anywhere; the sizes are asserted above.
-            _ => unsafe { multiply::<Portable>(self) },
+            Kernel::Portable => unsafe { multiply::<Portable>(self) },
+            _ => unreachable!("`available` names only kernels of this CPU's family"),
         }
     }
 }
