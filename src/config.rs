@@ -167,8 +167,8 @@ pub enum Enabled {
 pub struct Answer {
     /// How many passages a question gets unless it says otherwise.
     pub passages: usize,
-    /// Most tokens of passages that the model reads. More finds more and takes longer: about .5 s for 100 tokens on
-    /// two cores with the 1.5B model.
+    /// Most tokens of the passages that the model reads: of their sentences, those that bear most on the question. More
+    /// finds more and takes longer: .3 to .6 s for 100 tokens on two cores with the 1.5B model.
     pub context_tokens: usize,
     /// Most tokens of an answer.
     pub max_tokens: usize,
@@ -177,6 +177,8 @@ pub struct Answer {
     /// What happens to a sentence of an answer that nothing in the files supports: `drop` (default) leaves it out,
     /// `mark` shows it with a remark.
     pub unsupported: Unsupported,
+    /// A file of refusals that were fitted for other models or questions, in place of those of the program.
+    pub refusals: Option<PathBuf>,
 }
 
 /// What happens to a sentence that nothing in the files supports.
@@ -232,7 +234,14 @@ impl Default for Ocr {
 
 impl Default for Answer {
     fn default() -> Self {
-        Self { passages: 8, context_tokens: 1_200, max_tokens: 200, queue: 8, unsupported: Unsupported::Drop }
+        Self {
+            passages: 8,
+            context_tokens: 700,
+            max_tokens: 200,
+            queue: 8,
+            unsupported: Unsupported::Drop,
+            refusals: None,
+        }
     }
 }
 

@@ -1,12 +1,15 @@
-//! Passages to a prompt within the model's window. The wording is in `prompts/`; a file of the same name in the data
+//! What the model is given, within its window. The wording is in `prompts/`; a file of the same name in the data
 //! folder's `prompts/` takes its place.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 use crate::{
     generate::{GenerateError, Generator, Message, Role},
-    library::Passage,
-    orders, text,
+    library::Excerpt,
+    text,
 };
 
 /// The prompt templates.
@@ -97,10 +100,10 @@ pub(crate) enum Form {
 impl Form {
     /// The form that a question, or the last sentence of it, asks for.
     pub(crate) fn of(question: &str) -> Self {
-        // "In the lease: may the tenant assign?" asks after the colon.
+        // "In the lease: may the tenant assign, sublet or part with it?" asks after the colon.
         let last = text::sentences(question).last().map_or(question, |range| &question[range.clone()]);
-        let parts = [Some(last), last.rsplit([':', ',', ';']).next()];
-        let mut forms = parts.into_iter().flatten().map(Self::of_part);
+        let openings = std::iter::once(0).chain(last.match_indices([':', ',', ';']).map(|(at, _)| at + 1));
+        let mut forms = openings.map(|at| Self::of_part(&last[at..]));
         forms.find(|form| *form != Self::Other).unwrap_or(Self::Other)
     }
 
@@ -161,80 +164,90 @@ pub struct Budget {
     pub answer_tokens: usize,
 }
 
-/// A stretch of a passage shorter than this says too little to be worth its tokens.
-const LEAST_TOKENS: usize = 48;
+/// What is left is not worth looking for a shorter sentence that fits.
+const LEAST_TOKENS: usize = 16;
 
 /// What the model is given.
 #[derive(Debug, Clone)]
-pub struct Fitted {
+pub(crate) struct Fitted {
     /// Asks for the answer.
     pub answer: Vec<Message>,
     /// Asks whether the passages hold one; begins like the other, so that the passages are read once for both.
     pub check: Vec<Message>,
-    /// How many of the passages went in.
-    pub used: usize,
 }
 
-/// The messages for a question with as many of the passages, best first, as fit: counted with the model's own
-/// tokenizer, the last one cut at a sentence.
-pub fn fit(
+/// The messages for a question with as many of the excerpts as fit, those that bear most on it: counted with the
+/// model's own tokenizer. They stand in the order in which they are given.
+pub(crate) fn fit(
     prompts: &Prompts,
     model: &dyn Generator,
     question: &str,
-    passages: &[Passage],
+    excerpts: &[Excerpt],
     budget: Budget,
 ) -> Result<Fitted, GenerateError> {
     let frame = model.count_tokens(&model.render(&prompts.messages("", question))?);
     let window = model.identity().context_tokens.saturating_sub(frame + budget.answer_tokens);
     let mut left = budget.context_tokens.min(window);
-    let mut shown = String::new();
-    let mut used = 0;
-    for passage in passages {
-        let head = heading(passage);
-        let text = orders::without(&passage.text);
-        let head_tokens = model.count_tokens(&head) + 2;
-        let tokens = head_tokens + model.count_tokens(&text);
-        if tokens <= left {
-            left -= tokens;
-            push(&mut shown, &head, &text);
-            used += 1;
-            continue;
-        }
-        if left >= head_tokens + LEAST_TOKENS {
-            let part = beginning(&text, left - head_tokens, model);
-            if !part.is_empty() {
-                push(&mut shown, &head, part);
-                used += 1;
-            }
-        }
-        break;
-    }
-    let check = prompts.filled(&shown, question, &prompts.check);
-    Ok(Fitted { answer: prompts.messages(&shown, question), check, used })
-}
-
-fn heading(passage: &Passage) -> String {
-    format!("[{}] {}, page {}\n", passage.n, passage.file, passage.page_start)
-}
-
-fn push(shown: &mut String, head: &str, text: &str) {
-    if !shown.is_empty() {
-        shown.push_str("\n\n");
-    }
-    shown.push_str(head);
-    shown.push_str(text);
-}
-
-/// The first sentences of a text that have at most that many tokens.
-fn beginning<'a>(text: &'a str, max_tokens: usize, model: &dyn Generator) -> &'a str {
-    let mut end = 0;
-    for sentence in text::sentences(text) {
-        if model.count_tokens(&text[..sentence.end]) > max_tokens {
+    let mut order: Vec<usize> = (0..excerpts.len()).collect();
+    order.sort_by(|a, b| excerpts[*b].score.total_cmp(&excerpts[*a].score));
+    let mut chosen: BTreeMap<usize, &str> = BTreeMap::new();
+    let mut headed = HashSet::new();
+    for at in order {
+        if left < LEAST_TOKENS {
             break;
         }
-        end = sentence.end;
+        let excerpt = &excerpts[at];
+        let place = (excerpt.n, excerpt.page);
+        // Two more for what separates it from others.
+        let head = if headed.contains(&place) { 2 } else { model.count_tokens(&heading(excerpt)) + 2 };
+        let tokens = head + model.count_tokens(&excerpt.text);
+        if tokens <= left {
+            left -= tokens;
+            chosen.insert(at, &excerpt.text);
+            headed.insert(place);
+        } else if chosen.is_empty() && head < left {
+            chosen.insert(at, beginning(&excerpt.text, left - head, model));
+            break;
+        }
     }
-    &text[..end]
+    let shown = written(excerpts, &chosen);
+    let check = prompts.filled(&shown, question, &prompts.check);
+    Ok(Fitted { answer: prompts.messages(&shown, question), check })
+}
+
+/// The chosen excerpts under the places where they stand, with a mark where something was left out.
+fn written(excerpts: &[Excerpt], chosen: &BTreeMap<usize, &str>) -> String {
+    let mut shown = String::new();
+    let mut before: Option<usize> = None;
+    for (at, text) in chosen {
+        let excerpt = &excerpts[*at];
+        let same_place = |before: &usize| (excerpts[*before].n, excerpts[*before].page) == (excerpt.n, excerpt.page);
+        if before.is_some_and(|before| same_place(&before)) {
+            match excerpt.gap.filter(|_| before == at.checked_sub(1)) {
+                Some(gap) => shown.push(gap),
+                None => shown.push_str(" … "),
+            }
+        } else {
+            if before.is_some() {
+                shown.push_str("\n\n");
+            }
+            shown.push_str(&heading(excerpt));
+        }
+        shown.push_str(text);
+        before = Some(*at);
+    }
+    shown
+}
+
+fn heading(excerpt: &Excerpt) -> String {
+    format!("[{}] {}, page {}\n", excerpt.n, excerpt.file, excerpt.page)
+}
+
+/// The first words of a text that have at most that many tokens.
+fn beginning<'a>(text: &'a str, max_tokens: usize, model: &dyn Generator) -> &'a str {
+    let ends: Vec<usize> = text.match_indices(char::is_whitespace).map(|(at, _)| at).collect();
+    let fitting = ends.partition_point(|end| model.count_tokens(&text[..*end]) <= max_tokens);
+    &text[..fitting.checked_sub(1).map_or(0, |last| ends[last])]
 }
 
 #[cfg(test)]
@@ -250,7 +263,12 @@ mod tests {
         };
         check(
             Form::YesNo,
-            &["Is there a cap?", "In the lease: may the tenant assign?", "Consider the lease; Does it renew?"],
+            &[
+                "Is there a cap?",
+                "In the lease: may the tenant assign?",
+                "Consider the lease; Does it renew?",
+                "In \"a, b.pdf\": Must it tell the other party if it is required by law, order, or regulation?",
+            ],
         );
         check(
             Form::Value,
@@ -261,6 +279,30 @@ mod tests {
             &["What are the duties of the tenant?", "Which medicines does he take?", "List the parties."],
         );
         check(Form::Other, &["How can it be terminated?", "Which law governs the lease?", "Why was it ended?"]);
+    }
+
+    #[test]
+    fn what_was_left_out_between_excerpts_is_marked() {
+        let excerpt = |page, text: &str, gap| Excerpt {
+            n: 1,
+            file: "lease.pdf".to_owned(),
+            page,
+            text: text.to_owned(),
+            score: 0.0,
+            gap,
+        };
+        let excerpts = [
+            excerpt(1, "The rent is $40.", None),
+            excerpt(1, "It is due in May.", Some(' ')),
+            excerpt(1, "Pets may stay.", Some('\n')),
+            excerpt(2, "Signed.", None),
+        ];
+        let check = |chosen: &[usize], expected: &str| {
+            let chosen = chosen.iter().map(|at| (*at, excerpts[*at].text.as_str())).collect();
+            assert_eq!(written(&excerpts, &chosen), expected);
+        };
+        check(&[0, 1, 2], "[1] lease.pdf, page 1\nThe rent is $40. It is due in May.\nPets may stay.");
+        check(&[0, 2, 3], "[1] lease.pdf, page 1\nThe rent is $40. … Pets may stay.\n\n[1] lease.pdf, page 2\nSigned.");
     }
 
     #[test]

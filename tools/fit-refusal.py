@@ -1,174 +1,212 @@
 #!/usr/bin/env python3
-"""Fits when to say that the files do not hold an answer, and shows how well that would do.
+"""Fits when to say that the files do not hold an answer, and when an answer is yes, and shows how well that would do.
 
-  fit-refusal.py --embedder NAME [--generator NAME] SET SIGNALS [SET SIGNALS …] [--write src/library/refusal.json]
+  fit-refusal.py --embedder NAME [--generator NAME] SET SIGNALS [SET SIGNALS …] [--held-out SET] [--write FILE]
 
-SET is an evaluation set, SIGNALS what `premise eval SET --scoped --stage evidence --run SIGNALS` wrote for it (with
-`--without-model` where no generator is named). A logistic regression over the signals; its figures come from
-cross-validation in which no document, and then no wording of a question, is in both halves. Standard library only.
+SET is an evaluation set, SIGNALS what `premise eval SET --scoped --stage evidence --negatives --run SIGNALS` wrote for
+it (with `--without-model` where no generator is named). Needs numpy.
+
+With a generator, linear probes of its hidden state are fitted: does the prompt hold an answer, and is it yes? The first
+of them decides alone; together with the other signals it did worse on new wordings. Without one, a logistic regression
+over the signals of the search decides. Figures come from cross-validation in which no document, and then no wording of a
+question, is in both halves. Questions whose evidence was taken out are learned from and not counted in figures.
 
 Printed: AUC; precision, recall and F1 of refusing at the threshold that refuses at most 15 % of the answerable
-questions; and risk and coverage: of the questions that are answered at each threshold, the share that the files do not
-answer. --write puts the coefficients fitted on everything into the file, in place of those of the same models."""
+questions; risk and coverage: of the questions that are answered at each threshold, the share that the files do not
+answer; and how well yes is told from no. --held-out leaves out the documents of a set, to measure on it afterwards.
+--write puts what was fitted into the file (src/library/refusal.json), in place of that of the same models."""
 import argparse
 import json
-import math
+import os
 import random
 import re
 
-NAMES = ['nearest', 'third', 'above_mean', 'words', 'words_anywhere', 'passage', 'yes_no', 'model_holds', 'model_yes']
+import numpy as np
+
+SIGNALS = ['nearest', 'third', 'above_mean', 'words', 'words_anywhere', 'passage', 'yes_no']
 FALSE_REFUSALS = .15
-RIDGE = 3.0
+RIDGE_OF_SIGNALS = 3.0
+RIDGE_OF_STATES = 1000.0
+FOLDS = 5
 
 
-def log_odds(p):
-    if p is None:
-        return 0.0
-    p = min(max(p, 1e-4), 1 - 1e-4)
-    return math.log(p / (1 - p))
+def lines(path):
+    with open(path, encoding='utf8') as file:
+        return [json.loads(line) for line in file if line.strip()]
 
 
 def read(folder, path):
-    queries = {}
-    with open(f'{folder}/queries.jsonl', encoding='utf8') as lines:
-        for line in lines:
-            query = json.loads(line)
-            queries[query['id']] = query
+    queries = {query['id']: query for query in lines(f'{folder}/queries.jsonl')}
     rows = []
-    with open(path, encoding='utf8') as lines:
-        for line in lines:
-            row = json.loads(line)
-            query, signals = queries[row['id']], row['signals']
-            values = [float(signals.get(name) or 0) for name in NAMES[:7]]
-            values += [log_odds(signals.get(name)) for name in NAMES[7:]]
-            scope = query.get('scope') or ['']
-            asked = re.split(r';|": ', query['question'])[-1].strip()
-            rows.append({'x': values, 'y': bool(query['answerable']), 'document': scope[0], 'wording': asked})
+    for line in lines(path):
+        query, signals, states = queries[line['id'].removesuffix('-negative')], line['signals'], line.get('states', {})
+        yes = (query.get('answers') or [''])[0].strip().lower().rstrip('.')
+        rows.append({
+            'signals': [float(signals.get(name) or 0) for name in SIGNALS],
+            'holds': np.array(states.get('holds') or []),
+            'yes': np.array(states.get('yes') or []),
+            'y': bool(line['answerable']),
+            'says_yes': {'yes': True, 'no': False}.get(yes),
+            'counts': not line['id'].endswith('-negative'),
+            'document': (query.get('scope') or [''])[0],
+            'wording': re.split(r';|": ', query['question'])[-1].strip(),
+        })
     return rows
 
 
-def solve(matrix, right):
-    size = len(right)
-    rows = [list(row) + [value] for row, value in zip(matrix, right)]
-    for at in range(size):
-        pivot = max(range(at, size), key=lambda row: abs(rows[row][at]))
-        rows[at], rows[pivot] = rows[pivot], rows[at]
-        for row in range(at + 1, size):
-            factor = rows[row][at] / rows[at][at]
-            rows[row] = [a - factor * b for a, b in zip(rows[row], rows[at])]
-    solution = [0.0] * size
-    for at in reversed(range(size)):
-        rest = sum(rows[at][k] * solution[k] for k in range(at + 1, size))
-        solution[at] = (rows[at][size] - rest) / rows[at][at]
-    return solution
-
-
-def fit(rows):
-    """Intercept and weights by Newton's method on standardised signals, with a ridge on the weights."""
-    columns = list(zip(*(row['x'] for row in rows)))
-    means = [sum(column) / len(column) for column in columns]
-    scales = [math.sqrt(sum((v - m) ** 2 for v in column) / len(column)) or 1.0 for column, m in zip(columns, means)]
-    inputs = [[1.0] + [(v - m) / s for v, m, s in zip(row['x'], means, scales)] for row in rows]
-    size = len(means) + 1
-    weights = [0.0] * size
+def fit(x, y, ridge, weight=None):
+    """Intercept and weights by Newton's method on standardised columns, with a ridge on the weights."""
+    weight = np.ones(len(y)) if weight is None else weight
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    scale[scale == 0] = 1
+    z = (x - mean) / scale
+    # In the space of the rows, which is the smaller one for hidden states.
+    turn = np.linalg.svd(z, full_matrices=False)[2].T if z.shape[1] > z.shape[0] else np.eye(z.shape[1])
+    z = np.hstack([np.ones((len(z), 1)), z @ turn])
+    penalty = np.full(z.shape[1], ridge)
+    penalty[0] = 1e-9
+    weights = np.zeros(z.shape[1])
     for _ in range(25):
-        gradient = [0.0] + [RIDGE * w for w in weights[1:]]
-        hessian = [[RIDGE if i == j and i else 1e-9 if i == j else 0.0 for j in range(size)] for i in range(size)]
-        for x, row in zip(inputs, rows):
-            p = 1 / (1 + math.exp(-sum(a * b for a, b in zip(weights, x))))
-            for i in range(size):
-                gradient[i] += (p - row['y']) * x[i]
-                for j in range(size):
-                    hessian[i][j] += p * (1 - p) * x[i] * x[j]
-        weights = [w - step for w, step in zip(weights, solve(hessian, gradient))]
-    plain = [w / s for w, s in zip(weights[1:], scales)]
-    return weights[0] - sum(w * m for w, m in zip(plain, means)), plain
+        p = 1 / (1 + np.exp(-z @ weights))
+        hessian = (z * (weight * p * (1 - p))[:, None]).T @ z + np.diag(penalty)
+        weights -= np.linalg.solve(hessian, z.T @ (weight * (p - y)) + penalty * weights)
+    plain = turn @ weights[1:] / scale
+    return weights[0] - plain @ mean, plain
 
 
-def probability(model, row):
-    intercept, weights = model
-    return 1 / (1 + math.exp(-intercept - sum(w * v for w, v in zip(weights, row['x']))))
+def apply(model, x):
+    return model[0] + x @ model[1]
 
 
-def held_out(rows, group, folds=5):
+def folds(rows, group):
     groups = sorted({row[group] for row in rows})
     random.Random(13).shuffle(groups)
-    fold = {name: at % folds for at, name in enumerate(groups)}
-    given = [0.0] * len(rows)
-    for number in range(folds):
-        model = fit([row for row in rows if fold[row[group]] != number])
-        for at, row in enumerate(rows):
-            if fold[row[group]] == number:
-                given[at] = probability(model, row)
-    return given
+    number = {name: at % FOLDS for at, name in enumerate(groups)}
+    return np.array([number[row[group]] for row in rows])
 
 
-def auc(rows, given):
-    pairs = [(a > b) + .5 * (a == b) for a, x in zip(given, rows) if x['y'] for b, z in zip(given, rows) if not z['y']]
+def is_yes_no(row):
+    return row['y'] and row['says_yes'] is not None and len(row['yes']) > 0
+
+
+def train(rows, with_model):
+    answerable = np.array([row['y'] for row in rows], float)
+    if not with_model:
+        return {'signals': fit(np.array([row['signals'] for row in rows]), answerable, RIDGE_OF_SIGNALS)}
+    verdicts = [row for row in rows if is_yes_no(row)]
+    yes = np.array([row['says_yes'] for row in verdicts], float)
+    # Both count alike, however many more there are of one.
+    even = np.where(yes == 1, .5 / max(yes.mean(), 1e-9), .5 / max(1 - yes.mean(), 1e-9))
+    return {
+        'holds': fit(np.array([row['holds'] for row in rows]), answerable, RIDGE_OF_STATES),
+        'yes': fit(np.array([row['yes'] for row in verdicts]), yes, RIDGE_OF_STATES, even),
+    }
+
+
+def given(model, row):
+    """The probability of an answer and, for a yes/no question, the log-odds of yes."""
+    if 'signals' in model:
+        return sigmoid(apply(model['signals'], np.array(row['signals']))), None
+    return sigmoid(apply(model['holds'], row['holds'])), apply(model['yes'], row['yes']) if len(row['yes']) else None
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def held_out(rows, group, with_model):
+    fold = folds(rows, group)
+    out = [None] * len(rows)
+    for number in range(FOLDS):
+        model = train([row for row, own in zip(rows, fold) if own != number], with_model)
+        for at in np.flatnonzero(fold == number):
+            out[at] = given(model, rows[at])
+    return out
+
+
+def auc(labels, values):
+    pairs = [(a > b) + .5 * (a == b) for a, x in zip(values, labels) if x for b, z in zip(values, labels) if not z]
     return sum(pairs) / max(1, len(pairs))
 
 
-def threshold(rows, given):
+def threshold(rows, values):
     """The highest one that refuses at most FALSE_REFUSALS of the answerable questions."""
-    answerable = sorted(p for p, row in zip(given, rows) if row['y'])
+    answerable = sorted(p for p, row in zip(values, rows) if row['y'])
     return answerable[int(FALSE_REFUSALS * len(answerable))]
 
 
-def show(name, rows, given):
-    limit = threshold(rows, given)
-    refused = [row for p, row in zip(given, rows) if p < limit]
+def show(name, rows, out):
+    counted = [(row, p, yes) for row, (p, yes) in zip(rows, out) if row['counts']]
+    rows, values = [row for row, *_ in counted], [p for _, p, _ in counted]
+    limit = threshold(rows, values)
+    refused = [row for p, row in zip(values, rows) if p < limit]
     right = sum(not row['y'] for row in refused)
     unanswerable = sum(not row['y'] for row in rows)
     precision, recall = right / max(1, len(refused)), right / max(1, unanswerable)
     f1 = 2 * precision * recall / max(1e-9, precision + recall)
-    wrong = (len(refused) - right) / max(1, len(rows) - unanswerable)
-    print(f'{name}: AUC {auc(rows, given):.3f}; refusing below {limit:.3f}: precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}, '
-          f'{wrong:.0%} of the answerable refused')
-    best = sorted(zip(given, rows), key=lambda pair: -pair[0])
+    print(f'{name}: AUC {auc([row["y"] for row in rows], values):.3f}; refusing below {limit:.3f}: '
+          f'precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}')
+    best = sorted(zip(values, rows), key=lambda pair: -pair[0])
     cells = []
     for coverage in (.2, .4, .6, .8, 1.0):
         answered = [row for _, row in best[:max(1, round(coverage * len(best)))]]
         cells.append(f'{coverage:.0%} {sum(not row["y"] for row in answered) / len(answered):.2f}')
-    print('  coverage and risk:', ', '.join(cells))
+    print('    coverage and risk:', ', '.join(cells))
+    verdicts = [(row['says_yes'], yes) for row, _, yes in counted if yes is not None and is_yes_no(row)]
+    if verdicts:
+        share = [sum((yes >= 0) == label for is_yes, yes in verdicts if is_yes == label) / max(1, sum(is_yes == label for is_yes, _ in verdicts))
+                 for label in (True, False)]
+        print(f'    yes from no, AUC {auc([is_yes for is_yes, _ in verdicts], [yes for _, yes in verdicts]):.3f}; '
+              f'right where it is yes {share[0]:.2f}, where it is no {share[1]:.2f}')
+    return limit, float(np.median(values))
+
+
+def rounded(model):
+    # Four digits of each; further ones change no log-odds by as much as .001.
+    return {'intercept': round(float(model[0]), 4), 'weights': [float(f'{w:.4g}') for w in model[1]]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--embedder', required=True)
     parser.add_argument('--generator')
+    parser.add_argument('--held-out')
     parser.add_argument('--write')
     parser.add_argument('pairs', nargs='+')
     args = parser.parse_args()
-    rows = []
+    rows, sets = [], []
+    left_out = set(os.listdir(f'{args.held_out}/docs')) if args.held_out else set()
     for folder, path in zip(args.pairs[::2], args.pairs[1::2]):
-        mine = read(folder, path)
-        print(f'{folder}: {len(mine)} questions, {sum(row["y"] for row in mine)} answerable')
-        for group in ('document', 'wording'):
-            show(f'  no {group} in both halves', mine, held_out(mine, group))
+        mine = [row for row in read(folder, path) if row['document'] not in left_out]
+        counted = [row for row in mine if row['counts']]
+        print(f'{folder}: {len(counted)} questions, {sum(row["y"] for row in counted)} answerable, '
+              f'{len(mine) - len(counted)} with their evidence taken out')
+        sets.append((folder, len(rows), len(rows) + len(mine)))
         rows += mine
-    for group in ('document', 'wording'):
-        given = held_out(rows, group)
-        show(f'together, no {group} in both halves', rows, given)
-    model = fit(rows)
-    limit = threshold(rows, given)
-    middle = sorted(given)[len(given) // 2]
-    fitted = {
-        'embedder': args.embedder,
-        'generator': args.generator,
-        'intercept': round(model[0], 4),
-        'weights': {name: round(w, 4) for name, w in zip(NAMES, model[1]) if args.generator or not name.startswith('model')},
-        'refuse_below': round(limit, 4),
-        'partly_below': round(max(limit, middle), 4),
-    }
+    with_model = args.generator is not None
+    for group in ('wording', 'document'):
+        out = held_out(rows, group, with_model)
+        for folder, start, end in sets:
+            show(f'  {os.path.basename(folder.rstrip("/"))}, no {group} in both halves', rows[start:end], out[start:end])
+        limit, middle = show(f'together, no {group} in both halves', rows, out)
+    model = train(rows, with_model)
+    fitted = {'embedder': args.embedder, 'generator': args.generator, 'intercept': 0, 'weights': {'state_holds': 1}}
+    if not with_model:
+        intercept, weights = model['signals']
+        fitted |= {'intercept': round(float(intercept), 4), 'weights': {name: round(float(w), 4) for name, w in zip(SIGNALS, weights)}}
+    fitted |= {'refuse_below': round(float(limit), 4), 'partly_below': round(float(max(limit, middle)), 4)}
     print(json.dumps(fitted))
+    if with_model:
+        fitted |= {'holds': rounded(model['holds']), 'yes': rounded(model['yes'])}
     if args.write:
-        with open(args.write, encoding='utf8') as file:
-            known = json.load(file)
+        known = []
+        if os.path.exists(args.write):
+            with open(args.write, encoding='utf8') as file:
+                known = json.load(file)
         same = (fitted['embedder'], fitted['generator'])
         known = [one for one in known if (one['embedder'], one.get('generator')) != same] + [fitted]
         with open(args.write, 'w', encoding='utf8') as file:
-            json.dump(known, file, indent=2)
-            file.write('\n')
+            file.write('[\n' + ',\n'.join(json.dumps(one) for one in known) + '\n]\n')
 
 
 main()

@@ -20,13 +20,13 @@ struct Opened {
 
 /// What it answers to a prompt when it always takes the likeliest token.
 #[derive(Deserialize)]
-pub(super) struct Greedy {
+pub(crate) struct Greedy {
     pub(super) text: String,
     pub(super) prompt_tokens: usize,
 }
 
 /// A running llama.cpp with a model open.
-pub(super) struct LlamaCpp {
+pub(crate) struct LlamaCpp {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -38,7 +38,7 @@ pub(super) struct LlamaCpp {
 
 impl LlamaCpp {
     /// Starts it with the package in `folder`, for so many people at once.
-    pub(super) fn start(folder: &Path, model: &Path, people: usize) -> Result<Self> {
+    pub(crate) fn start(folder: &Path, model: &Path, people: usize) -> Result<Self> {
         let failed = |error: &std::io::Error| Error::io("start llama.cpp", error);
         let mut script = tempfile::Builder::new()
             .suffix(".mjs")
@@ -76,7 +76,7 @@ impl LlamaCpp {
     }
 
     /// Has it answer a prompt, always with the likeliest token.
-    pub(super) fn answer_greedily(&mut self, prompt: &str, answer: usize) -> Result<Greedy> {
+    pub(crate) fn answer_greedily(&mut self, prompt: &str, answer: usize) -> Result<Greedy> {
         let request = serde_json::json!({ "greedy": prompt, "answer": answer });
         self.ask(&request)
     }

@@ -142,12 +142,14 @@ pub(super) fn answer(answer: &Answer, json: bool) {
         if !answer.passages.is_empty() {
             println!("The closest passages:");
             for passage in answer.passages.iter().take(3) {
-                println!("  [{}] {}", passage.n, place(passage));
+                println!("  [{}] {}{}", passage.n, place(passage), recognised(passage.recognised));
             }
         }
     } else {
         for citation in &answer.citations {
-            println!("[{}] {}, page {}", citation.n, citation.file, citation.page);
+            let passage = answer.passages.iter().find(|passage| passage.n == citation.n);
+            let mark = recognised(passage.and_then(|passage| passage.recognised));
+            println!("[{}] {}, page {}{mark}", citation.n, citation.file, citation.page);
             quoted(citation);
         }
     }

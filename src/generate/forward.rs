@@ -157,6 +157,12 @@ impl Transformer {
         });
     }
 
+    /// Layers after which a hidden state is kept: where models of this kind know best whether a text holds an answer
+    /// (docs/answers.md).
+    fn state_layers(&self) -> usize {
+        (self.layers.len() * 2 / 3).max(1)
+    }
+
     /// The feed-forward half of a layer.
     fn feed(&self, layer: &Layer, rows: &mut [f32]) -> Result<(), GenerateError> {
         let normed = self.normed(rows, &layer.feed_norm);
@@ -227,6 +233,9 @@ impl Network for Transformer {
             let added = apply(&layer.attention_output, &attended)?;
             self.add_normed(&mut rows, &added, layer.attended_norm.as_ref());
             self.feed(layer, &mut rows)?;
+            if at + 1 == self.state_layers() {
+                keep_states(&rows, parts, layer.attention_norm.len(), is_last);
+            }
         }
         for part in parts.iter_mut() {
             part.memory.grew(part.tokens.len());
@@ -257,6 +266,17 @@ fn scored_rows(rows: &[f32], parts: &[Part<'_>], width: usize) -> Buffer {
         filled += own.len();
     }
     kept
+}
+
+/// The last row of each part that wants its state; after the last layer there are only the rows that are scored.
+fn keep_states(rows: &[f32], parts: &mut [Part<'_>], width: usize, is_last: bool) {
+    let mut end = 0;
+    for part in parts {
+        end += if is_last { part.scored } else { part.tokens.len() };
+        if let Some(state) = &mut part.state {
+            *state = rows[(end - 1) * width..end * width].to_vec();
+        }
+    }
 }
 
 /// Every sixth layer of Gemma 3 sees everything, the others a window.

@@ -167,8 +167,17 @@ pub trait Generator: Send {
     /// earlier one is not read again, so several continuations of one prompt cost one reading and a step for each.
     fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError>;
 
-    /// The `count` likeliest tokens that an answer could begin with, the likeliest first.
-    fn first_tokens(&mut self, messages: &[Message], count: usize) -> Result<Vec<Alternative>, GenerateError>;
+    /// The hidden state in which the model would begin its answer: the prompt's last token after two thirds of the
+    /// layers. Empty for models that run on candle's forward pass. It takes a turn like an answer: others go on writing
+    /// meanwhile, and `ControlFlow::Break` from `on_progress` breaks off, which gives none.
+    fn hidden_state(
+        &mut self,
+        messages: &[Message],
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Vec<f32>, GenerateError> {
+        let options = GenerateOptions { max_tokens: 0, hidden_state: true, ..GenerateOptions::default() };
+        Ok(self.generate(messages, &options, on_progress)?.hidden_state)
+    }
 
     /// How likely plain text is from its second token on, without any template: e to the minus mean is its perplexity.
     fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError>;
@@ -188,15 +197,6 @@ impl Scored {
     pub fn probability(self) -> f32 {
         (self.mean_log_probability * self.tokens as f32).exp()
     }
-}
-
-/// A token that an answer could begin with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Alternative {
-    /// What it writes; empty for one that ends the answer.
-    pub text: String,
-    /// How likely it is.
-    pub probability: f32,
 }
 
 /// Which model answers; kept with every answer.
@@ -254,11 +254,21 @@ pub struct GenerateOptions {
     pub seed: u64,
     /// The answer ends before any of these strings; they are not part of it.
     pub stop: Vec<String>,
+    /// Whether [`Generated::hidden_state`] is wanted; default: not.
+    pub hidden_state: bool,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { max_tokens: 512, min_tokens: 0, temperature: 0.0, top_p: 0.95, seed: 0, stop: Vec::new() }
+        Self {
+            max_tokens: 512,
+            min_tokens: 0,
+            temperature: 0.0,
+            top_p: 0.95,
+            seed: 0,
+            stop: Vec::new(),
+            hidden_state: false,
+        }
     }
 }
 
@@ -277,10 +287,12 @@ pub enum Progress<'a> {
 }
 
 /// A finished answer and what it took.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Generated {
     /// The whole answer: all pieces joined.
     pub text: String,
+    /// The state in which it was begun, where [`GenerateOptions::hidden_state`] asks for it.
+    pub hidden_state: Vec<f32>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Tokens of the prompt that were remembered from the last one and not read again.

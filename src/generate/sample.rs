@@ -54,20 +54,6 @@ pub(super) fn log_probability(scores: &[f32], token: u32) -> f64 {
     f64::from(scores[token as usize] - scores[likeliest(scores)]) - log_total(scores)
 }
 
-/// The `count` likeliest tokens with their probabilities, the likeliest first.
-pub(super) fn most_likely(scores: &[f32], count: usize) -> Vec<(u32, f32)> {
-    let (highest, total) = (scores[likeliest(scores)], log_total(scores));
-    let mut tokens: Vec<u32> = (0..scores.len() as u32).collect();
-    let by_score = |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]);
-    if count < tokens.len() {
-        tokens.select_nth_unstable_by(count, by_score);
-        tokens.truncate(count);
-    }
-    tokens.sort_by(by_score);
-    let probability = |token: u32| (f64::from(scores[token as usize] - highest) - total).exp() as f32;
-    tokens.into_iter().map(|token| (token, probability(token))).collect()
-}
-
 /// Logarithm of the sum of e^(score - highest).
 fn log_total(scores: &[f32]) -> f64 {
     let highest = scores[likeliest(scores)];
@@ -100,10 +86,6 @@ mod tests {
         let scores = [0.0, 2.0, 1.0, -20.0];
         let total = 1.0 + 2f64.exp() + 1f64.exp() + (-20f64).exp();
         assert!((log_probability(&scores, 2) - (1.0 - total.ln())).abs() < 1e-6);
-        let likely = most_likely(&scores, 2);
-        assert_eq!(likely.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [1, 2]);
-        assert!((f64::from(likely[0].1) - 2f64.exp() / total).abs() < 1e-6);
-        assert_eq!(most_likely(&scores, 9).len(), 4);
     }
 
     #[test]

@@ -11,10 +11,8 @@ use super::cache::Memory;
 use super::draft;
 use super::language::Language;
 use super::pieces::Pieces;
-use super::sample::{Sampler, log_probability, most_likely};
-use super::{
-    Alternative, Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored,
-};
+use super::sample::{Sampler, log_probability};
+use super::{Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored};
 
 /// A forward pass. What it has read is in the memories that it is given.
 pub(super) trait Network: Send {
@@ -42,6 +40,8 @@ pub(super) struct Part<'a> {
     pub(super) tokens: &'a [u32],
     /// How many of the last ones are to be scored.
     pub(super) scored: usize,
+    /// Where the last one's hidden state goes, see [`Generator::hidden_state`].
+    pub(super) state: Option<Vec<f32>>,
 }
 
 /// Answers that are written at once: as many rows as a kernel takes together with the weights read once.
@@ -137,6 +137,7 @@ impl Session {
         self.slots[slot].busy = true;
         let generated = Generated {
             text: String::new(),
+            hidden_state: Vec::new(),
             prompt_tokens: prompt.len(),
             reused_tokens: self.slots[slot].held.len(),
             tokens: 0,
@@ -191,8 +192,9 @@ impl Session {
                 true => 1,
                 false => turn.len(),
             };
+            let tells = is_prompt && scored > 0 && writing.options.hidden_state;
             order.push((at, scored));
-            parts.push(Part { memory: &mut it.memory, tokens: turn, scored });
+            parts.push(Part { memory: &mut it.memory, tokens: turn, scored, state: tells.then(Vec::new) });
         }
         if parts.is_empty() {
             return Ok(());
@@ -207,6 +209,9 @@ impl Session {
                 return Err(error);
             }
         };
+        for ((at, _), part) in order.iter().zip(parts) {
+            writings[*at].generated.hidden_state.extend(part.state.unwrap_or_default());
+        }
         let rows: usize = order.iter().map(|(_, scored)| scored).sum();
         let mut rows_left = scores.chunks_exact(scores.len().checked_div(rows).unwrap_or(1).max(1));
         for (at, scored) in order {
@@ -359,7 +364,7 @@ impl Session {
                 (end, end - done)
             };
             let held = &mut self.slots[slot];
-            let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored };
+            let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored, state: None };
             let rows = match self.network.read(&mut [part]) {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -423,17 +428,6 @@ impl Generator for Session {
         }
         let count = next.len() - 1 - last;
         Ok(Scored { mean_log_probability: if count == 0 { 0.0 } else { (sum / count as f64) as f32 }, tokens: count })
-    }
-
-    fn first_tokens(&mut self, messages: &[Message], count: usize) -> Result<Vec<Alternative>, GenerateError> {
-        let tokens = self.language.prompt(messages)?;
-        let mut best = Vec::new();
-        self.score_tokens(&tokens, tokens.len() - 1, &mut |_, scores| best = most_likely(scores, count))?;
-        let alternative = |(token, probability): (u32, f32)| Alternative {
-            text: String::from_utf8_lossy(self.language.vocabulary.piece(token)).into_owned(),
-            probability,
-        };
-        Ok(best.into_iter().map(alternative).collect())
     }
 
     fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError> {

@@ -11,9 +11,7 @@ use std::thread;
 
 use super::language::Language;
 use super::session::{Session, Writing};
-use super::{
-    Alternative, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored,
-};
+use super::{GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored};
 
 /// A handle to a model that others use too. The model goes when the last handle does.
 #[derive(Clone)]
@@ -120,11 +118,6 @@ impl Generator for Shared {
     fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError> {
         let (messages, continuation) = (messages.to_vec(), continuation.to_owned());
         self.between(move |session| session.score(&messages, &continuation))
-    }
-
-    fn first_tokens(&mut self, messages: &[Message], count: usize) -> Result<Vec<Alternative>, GenerateError> {
-        let messages = messages.to_vec();
-        self.between(move |session| session.first_tokens(&messages, count))
     }
 
     fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError> {

@@ -14,10 +14,10 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{
-    Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
+    Excerpt, Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
     cite::{Cited, cite},
     differing::differing,
-    refuse::{self, Refusal},
+    refuse::{States, verdict},
     retrieve::{Retrieved, Steps},
     search::{checked_question, too_many},
 };
@@ -104,6 +104,12 @@ pub struct Timings {
     pub first_token_ms: Option<u64>,
     /// Until the end.
     pub total_ms: u64,
+    /// Tokens that the model wrote.
+    #[serde(default)]
+    pub tokens: usize,
+    /// Those of them that were guessed from the prompt and confirmed several at a time.
+    #[serde(default)]
+    pub guessed_tokens: usize,
 }
 
 /// A question as far as it is known before an answer is written.
@@ -115,6 +121,8 @@ pub struct Judged {
     pub quotes: Vec<Quote>,
     /// What a refusal is decided by.
     pub signals: Signals,
+    /// The model's hidden states.
+    pub states: States,
     /// Time until the quotes were there.
     pub quotes_ms: u64,
 }
@@ -223,21 +231,33 @@ impl Library {
         let differing = differing(&asked, &trace.named, &passages, &evidence);
         if named || bears_on(question, &passages) {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
-            let written = self.write(generator, asking, &passages, evidence.signals, events).await?;
+            let written = self.write(generator, asking, evidence.excerpts(), evidence.signals, events).await?;
             if events.is_closed() {
                 return Ok(None);
             }
             answer.signals = written.signals;
             answer.timings.first_token_ms = written.first_token.map(|at| (at - started).as_millis() as u64);
+            let grade = self.refusal.grade(&written.signals);
+            if let Some(verdict) = written.verdict {
+                answer.take_nearest(verdict, grade);
+            }
             if let Some(generated) = written.generated {
+                answer.timings.tokens = generated.tokens;
+                answer.timings.guessed_tokens = generated.drafted_tokens;
                 let cut_off = generated.finish == Finish::Length;
                 let text = if cut_off { whole_sentences(&generated.text) } else { &generated.text }.to_owned();
-                if !says_nothing(&text) {
+                let text = without_refusals(&text);
+                let says_nothing = text.is_empty();
+                if !says_nothing {
                     let unsupported = self.answer.unsupported;
                     let question = question.clone();
                     let cited =
                         self.blocking(move |_| Ok(cite(&text, &question, &asked, &evidence, unsupported))).await?;
-                    answer.take(cited, self.refusal().grade(&written.signals));
+                    answer.take(cited, grade);
+                }
+                // The files hold an answer that the model did not put into words: then their own words are it.
+                if answer.refused && self.refusal.asks_model() && (grade == Grade::Answered || !says_nothing) {
+                    answer.take_nearest("", Grade::Partly);
                 }
             }
         }
@@ -249,48 +269,46 @@ impl Library {
         Ok(Some(answer))
     }
 
-    /// How the answers of this embedder and model are refused.
-    fn refusal(&self) -> &'static Refusal {
-        refuse::fitted(&self.embedder.name, &self.generator_name)
-    }
-
     /// Has the model say whether the passages hold an answer and, if that is likely enough, write it, passing its words
     /// on as they come.
     async fn write(
         &self,
         generator: &Worker<Model>,
         asking: &Asking,
-        passages: &[Passage],
+        excerpts: Vec<Excerpt>,
         mut signals: Signals,
         events: &mpsc::Sender<AskEvent>,
     ) -> Result<Written> {
         let job = {
-            let (prompts, events, refusal) = (self.prompts.clone(), events.clone(), self.refusal());
-            let (question, passages) = (asking.question.clone(), passages.to_vec());
+            let (prompts, events, refusal) = (self.prompts.clone(), events.clone(), self.refusal.clone());
+            let question = asking.question.clone();
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
             move |model: &mut Model| {
                 let model = model.open()?;
-                let fitted = prompt::fit(&prompts, model, &question, &passages, budget)?;
-                // It costs a reading of the prompt, which is only worth it where a decision was fitted.
-                if refusal.is_fitted() {
-                    refuse::ask_model(&fitted, model, &mut signals)?;
+                let fitted = prompt::fit(&prompts, model, &question, &excerpts, budget)?;
+                if refusal.asks_model() {
+                    refusal.ask_model(&fitted, model, &mut signals, &mut |_| goes_on(!events.is_closed()))?;
                 }
                 if refusal.grade(&signals) == Grade::NotInFiles {
-                    return Ok(Written { generated: None, first_token: None, signals });
+                    return Ok(Written { signals, ..Written::default() });
+                }
+                if let Some(verdict) = verdict(&signals) {
+                    send_soon(&events, AskEvent::Piece(verdict.to_owned()));
+                    let first_token = Some(Instant::now());
+                    return Ok(Written { verdict: Some(verdict), first_token, signals, ..Written::default() });
                 }
                 let options = GenerateOptions { max_tokens: budget.answer_tokens, ..GenerateOptions::default() };
                 let mut first_token = None;
                 let generated = model.generate(&fitted.answer, &options, &mut |progress| {
-                    let goes_on = match progress {
+                    goes_on(match progress {
                         Progress::Reading { .. } => !events.is_closed(),
                         Progress::Piece(piece) => {
                             first_token.get_or_insert_with(Instant::now);
                             send_soon(&events, AskEvent::Piece(piece.to_owned()))
                         }
-                    };
-                    if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                    })
                 })?;
-                Ok::<_, GenerateError>(Written { generated: Some(generated), first_token, signals })
+                Ok::<_, GenerateError>(Written { generated: Some(generated), first_token, signals, verdict: None })
             }
         };
         let pending = if asking.waits { generator.submit(job).await? } else { generator.try_submit(job)? };
@@ -303,29 +321,39 @@ impl Library {
     }
 
     /// What is known about a question before an answer is written: its passages, the quotes and the signals that a
-    /// refusal is decided by, those of the model included with `with_model`. For measuring and fitting.
-    pub async fn judge(self: &Arc<Self>, request: &AskRequest, with_model: bool) -> Result<Judged> {
+    /// refusal is decided by, those of the model included with `with_model`, which is not shown what `hides` holds for
+    /// a file and the words of an excerpt. For measuring and fitting.
+    pub async fn judge(
+        self: &Arc<Self>,
+        request: &AskRequest,
+        with_model: bool,
+        hides: &(dyn Fn(&str, &str) -> bool + Sync),
+    ) -> Result<Judged> {
         let started = Instant::now();
         let found = self.retrieve(request, Steps::all()).await?;
         let evidence = self.evidence(&found.asked, &found.passages).await?;
         let quotes = evidence.quotes(&found.asked);
         let quotes_ms = millis(started);
         let mut signals = evidence.signals;
+        let mut states = States::default();
         if with_model {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
             let prompts = self.prompts.clone();
-            let (question, passages) = (request.question.clone(), found.passages.clone());
+            let question = found.to_answer(&request.question);
+            let mut excerpts = evidence.excerpts();
+            excerpts.retain(|excerpt| !hides(&excerpt.file, &excerpt.text));
+            let refusal = self.refusal.clone();
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
-            signals = generator
+            (signals, states) = generator
                 .run(move |model| {
                     let model = model.open()?;
-                    let fitted = prompt::fit(&prompts, model, &question, &passages, budget)?;
-                    refuse::ask_model(&fitted, model, &mut signals)?;
-                    Ok::<_, GenerateError>(signals)
+                    let fitted = prompt::fit(&prompts, model, &question, &excerpts, budget)?;
+                    let states = refusal.ask_model(&fitted, model, &mut signals, &mut |_| ControlFlow::Continue(()))?;
+                    Ok::<_, GenerateError>((signals, states))
                 })
                 .await??;
         }
-        Ok(Judged { passages: found.passages, quotes, signals, quotes_ms })
+        Ok(Judged { passages: found.passages, quotes, signals, states, quotes_ms })
     }
 }
 
@@ -341,7 +369,10 @@ pub(super) struct Asking {
 }
 
 /// What the model gave.
+#[derive(Default)]
 struct Written {
+    /// Whether it is yes or no, where that is known without writing.
+    verdict: Option<&'static str>,
     /// Nothing when it was not asked to write.
     generated: Option<Generated>,
     first_token: Option<Instant>,
@@ -360,6 +391,20 @@ impl Answer {
         self.answer = cited.answer;
         self.citations = cited.quotes;
     }
+
+    /// Shows the sentence that bears most on the question, after `opening`, in the words of its page.
+    fn take_nearest(&mut self, opening: &str, grade: Grade) {
+        let Some(quote) = self.evidence.first() else { return };
+        let words: Vec<&str> = opening.split_whitespace().chain(quote.quote.split_whitespace()).collect();
+        self.refused = false;
+        self.grade = grade;
+        self.answer = format!("{} [{}]", words.join(" "), quote.n);
+        self.citations = vec![quote.clone()];
+    }
+}
+
+fn goes_on(wanted: bool) -> ControlFlow<()> {
+    if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
 fn millis(since: Instant) -> u64 {
@@ -413,8 +458,26 @@ fn whole_sentences(text: &str) -> &str {
     }
 }
 
-/// Whether the model says that the passages do not hold the answer.
-fn says_nothing(answer: &str) -> bool {
+/// An answer without the sentences that only say that the passages do not hold one: small models add them to what they
+/// have just found there.
+fn without_refusals(answer: &str) -> String {
+    let mut kept = String::new();
+    let mut end = 0;
+    for sentence in text::sentences(answer) {
+        let gap = if answer[end..sentence.start].contains('\n') { '\n' } else { ' ' };
+        end = sentence.end;
+        if !says_nothing(&answer[sentence.clone()]) {
+            if !kept.is_empty() {
+                kept.push(gap);
+            }
+            kept.push_str(&answer[sentence]);
+        }
+    }
+    kept
+}
+
+/// Whether a sentence says that the passages do not hold the answer.
+fn says_nothing(sentence: &str) -> bool {
     const SIGNS: &[&str] = &[
         "the files do not say",
         "files do not say",
@@ -430,9 +493,8 @@ fn says_nothing(answer: &str) -> bool {
         "no information",
         "cannot be determined",
     ];
-    let first = answer.trim().to_lowercase();
-    let first: String = first.chars().take(160).collect();
-    first.is_empty() || SIGNS.iter().any(|sign| first.contains(sign))
+    let sentence = sentence.to_lowercase();
+    SIGNS.iter().any(|sign| sentence.contains(sign))
 }
 
 #[cfg(test)]
@@ -447,13 +509,15 @@ mod tests {
 
     #[test]
     fn a_model_that_finds_nothing_is_understood() {
+        let check = |answer: &str, kept: &str| assert_eq!(without_refusals(answer), kept, "{answer}");
         for answer in
             ["The files do not say.", "The passages do not mention rent.", "", "There is no information on it."]
         {
-            assert!(says_nothing(answer), "{answer}");
+            check(answer, "");
         }
-        for answer in ["Yes. The tenant may assign.", "No. The lease forbids it.", "$4,500"] {
-            assert!(!says_nothing(answer), "{answer}");
+        for answer in ["Yes. The tenant may assign.", "No. The lease forbids it.", "$4,500", "1. Rent\n2. Heating"] {
+            check(answer, answer);
         }
+        check("The notice is 120 days. The files do not say.", "The notice is 120 days.");
     }
 }

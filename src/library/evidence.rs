@@ -33,7 +33,7 @@ pub struct Quote {
     /// Where it stands on the page, a box a line: `x0, y0, x1, y1` in points from the lower left corner. None where the
     /// format has no positions.
     pub boxes: Vec<[f32; 4]>,
-    /// How much it bears on the question: cosine in meaning, and a little more for the question's words.
+    /// How much it bears on the question: cosine in meaning, and more for the question's words.
     pub score: f32,
 }
 
@@ -91,18 +91,22 @@ pub struct Signals {
     pub passage: f32,
     /// Whether yes or no is asked for.
     pub yes_no: bool,
-    /// How likely the model finds it that the passages hold the answer; nothing before it was asked.
+    /// Log-odds by the model's hidden state that the passages hold the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_holds: Option<f32>,
-    /// How likely the model finds a yes, of yes and no.
+    pub state_holds: Option<f32>,
+    /// Log-odds by the model's hidden state that the answer is yes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_yes: Option<f32>,
+    pub state_yes: Option<f32>,
 }
 
 /// Most sentences that are compared with the question by meaning: the passages' first ones, 3 ms each on two cores.
-const MOST_LINES: usize = 80;
+const MOST_LINES: usize = 160;
 /// What holding all of the question's words adds to the cosine. docs/answers.md has what other values give.
-pub(super) const LEXICAL: f32 = 0.6;
+const LEXICAL: f32 = 0.6;
+/// What being in the best passage adds; in the second one it is half of it, and so on.
+const OF_BEST_PASSAGE: f32 = 0.08;
+/// What each natural logarithm of its bytes adds: next to a short question, long sentences seem farther than they are.
+const LENGTH: f32 = 0.04;
 /// Quotes that are shown before the model writes.
 const SHOWN_QUOTES: usize = 3;
 /// Shorter lines are headings and numbers: they say what follows, but nothing of their own.
@@ -119,7 +123,7 @@ impl Library {
         let looked_at: Vec<usize> = lines
             .iter()
             .enumerate()
-            .filter(|(_, line)| line.range.len() >= LEAST_BYTES)
+            .filter(|(_, line)| says_something(&stretches[line.stretch].text[line.range.clone()]))
             .map(|(at, _)| at)
             .take(MOST_LINES)
             .collect();
@@ -184,8 +188,10 @@ fn weighed(
     let mut scores = vec![None; lines.len()];
     let mut best = (f32::MIN, 0.0);
     for (at, cosine) in looked_at.iter().zip(cosines) {
-        let words = share(&|term| lines[*at].terms.iter().any(|known| known == term));
-        let score = cosine + LEXICAL * words;
+        let line = &lines[*at];
+        let words = share(&|term| line.terms.iter().any(|known| known == term));
+        let of_passage = OF_BEST_PASSAGE / stretches[line.stretch].n as f32;
+        let score = cosine + LEXICAL * words + of_passage + LENGTH * (line.range.len() as f32).ln();
         scores[*at] = Some(score);
         if score > best.0 {
             best = (score, words);
@@ -204,8 +210,7 @@ fn weighed(
         words_anywhere: share(&|term| anywhere.contains(term)),
         passage: passages.iter().filter_map(|passage| passage.similarity).fold(0.0, f32::max),
         yes_no: Form::of(asked) == Form::YesNo,
-        model_holds: None,
-        model_yes: None,
+        ..Signals::default()
     };
     Evidence { stretches, lines, scores, rarity, signals }
 }
@@ -260,6 +265,11 @@ impl Stretch {
             score,
         }
     }
+}
+
+/// Whether a line is worth comparing: it is not short, or it gives a name and its value.
+fn says_something(line: &str) -> bool {
+    line.len() >= LEAST_BYTES || line.split_once(": ").is_some_and(|(_, value)| !value.trim().is_empty())
 }
 
 fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {

@@ -10,6 +10,7 @@ mod differing;
 mod documents;
 mod each;
 mod evidence;
+mod excerpts;
 mod export;
 mod feedback;
 mod followup;
@@ -44,7 +45,6 @@ use std::{
 use premise_ingest::{Limits, TokenCounter};
 use tokio::runtime::Handle;
 
-pub(crate) use self::documents::stopped;
 pub use self::{
     ask::{Answer, AskEvent, AskRequest, Judged, Timings},
     differing::Version,
@@ -56,13 +56,14 @@ pub use self::{
     ingest::{Cautioned, OnProgress, Progress},
     mend::Mended,
     model::Model,
-    refuse::Grade,
+    refuse::{Grade, States},
     reindex::EmbedderChoice,
     retrieve::{Stage, Steps, Trace},
     search::{AlsoIn, Found, Passage, SearchRequest, Why},
     status::{Running, Status},
     sync::{MovedFile, SyncReport},
 };
+pub(crate) use self::{documents::stopped, excerpts::Excerpt};
 pub use crate::db::PartlyRead;
 use crate::{
     config,
@@ -152,6 +153,7 @@ pub struct Library {
     recent: recent::Recent,
     prompts: Prompts,
     answer: config::Answer,
+    refusal: Arc<refuse::Refusal>,
     reading: config::Reading,
     ocr: config::Ocr,
     recogniser: OnceLock<std::result::Result<Recogniser, NoRecogniser>>,
@@ -172,6 +174,8 @@ impl Library {
 
     fn assemble(parts: Parts, index_name: String) -> Result<Self> {
         let index = (parts.open_index)(&index_name)?;
+        let refusals = parts.answer.refusals.as_deref();
+        let refusal = refuse::Refusal::load(refusals, &parts.embedder.name, &parts.generator_name)?;
         Ok(Self {
             data_dir: parts.data_dir,
             db: parts.db,
@@ -194,6 +198,7 @@ impl Library {
             generator_sha256: parts.generator_sha256,
             recent: recent::Recent::default(),
             prompts: parts.prompts,
+            refusal: Arc::new(refusal),
             answer: parts.answer,
             reading: parts.reading,
             ocr: parts.ocr,

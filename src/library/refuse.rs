@@ -1,14 +1,15 @@
-//! When to say that the files do not hold an answer: a logistic regression over what is known before the model writes,
-//! fitted on questions with known answers (tools/fit-refusal.py) for an embedder and a model. docs/answers.md has how
-//! well it does.
+//! When to say that the files do not hold an answer, and whether an answer begins with yes or no: logistic regressions
+//! over what is known before the model writes, its hidden state among it. They are fitted on questions with known
+//! answers (tools/fit-refusal.py) for an embedder and a model. docs/answers.md has how well they do.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Signals;
 use crate::{
-    generate::{Alternative, GenerateError, Generator},
+    error::{Error, Kind, Result},
+    generate::{GenerateError, Generator, Progress},
     prompt::Fitted,
 };
 
@@ -25,7 +26,7 @@ pub enum Grade {
 }
 
 /// A fitted decision.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Refusal {
     embedder: String,
     /// The catalogue's name of the model; nothing for a decision without one.
@@ -37,32 +38,49 @@ pub(super) struct Refusal {
     refuse_below: f32,
     /// Below this one it is answered as far as it goes.
     partly_below: f32,
+    /// Whether the passages hold an answer, by the state in which the model is asked so.
+    holds: Option<Probe>,
+    /// Whether the answer is yes, by the state in which it would begin it.
+    yes: Option<Probe>,
 }
 
-static FITTED: LazyLock<Vec<Refusal>> =
-    LazyLock::new(|| serde_json::from_str(include_str!("refusal.json")).expect("a test reads the file"));
-
-/// Nothing was fitted for these: every answer with a quote is shown.
-static OPEN: Refusal = Refusal {
-    embedder: String::new(),
-    generator: None,
-    intercept: 0.0,
-    weights: BTreeMap::new(),
-    refuse_below: 0.0,
-    partly_below: 0.0,
-};
-
-/// The decision for that embedder and model; where none was fitted for the model, that of the embedder alone.
-pub(super) fn fitted(embedder: &str, generator: &str) -> &'static Refusal {
-    let of =
-        |wanted: Option<&str>| FITTED.iter().find(|one| one.embedder == embedder && one.generator.as_deref() == wanted);
-    of(Some(generator)).or_else(|| of(None)).unwrap_or(&OPEN)
+/// A linear probe (Alain, Bengio 2016): the log-odds of something by a hidden state of the model.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Probe {
+    intercept: f32,
+    weights: Vec<f32>,
 }
+
+impl Probe {
+    /// Nothing for the state of another model.
+    fn log_odds(&self, state: &[f32]) -> Option<f32> {
+        let sum: f32 = self.weights.iter().zip(state).map(|(weight, value)| weight * value).sum();
+        (self.weights.len() == state.len()).then_some(self.intercept + sum)
+    }
+}
+
+/// The decisions that come with the program.
+const BUILT_IN: &str = include_str!("refusal.json");
 
 impl Refusal {
-    /// Whether there is a decision for the embedder and model in use.
-    pub(super) fn is_fitted(&self) -> bool {
-        !self.weights.is_empty()
+    /// The decision for that embedder and model; where none was fitted for the model, that of the embedder alone; where
+    /// there is none either, one that refuses nothing. `file` takes the place of those that come with the program.
+    pub(super) fn load(file: Option<&Path>, embedder: &str, generator: &str) -> Result<Self> {
+        let text = match file {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| bad_file(file, &error))?,
+            None => BUILT_IN.to_owned(),
+        };
+        let shown = file.unwrap_or(Path::new("refusal.json"));
+        let known: Vec<Self> = serde_json::from_str(&text).map_err(|error| bad_file(shown, &error))?;
+        let of = |wanted: Option<&str>| {
+            known.iter().find(|one| one.embedder == embedder && one.generator.as_deref() == wanted).cloned()
+        };
+        Ok(of(Some(generator)).or_else(|| of(None)).unwrap_or_default())
+    }
+
+    /// Whether anything of it comes from the model, which costs reading the prompt before it is known.
+    pub(super) fn asks_model(&self) -> bool {
+        self.generator.is_some()
     }
 
     /// How likely it is that the passages hold an answer.
@@ -82,11 +100,43 @@ impl Refusal {
             Grade::Answered
         }
     }
+
+    /// Has the model say whether the passages hold an answer and, where yes or no is asked for, which. The passages are
+    /// read once for all of it and the answer. `on_progress` may break off; what was not heard stays unknown.
+    pub(super) fn ask_model(
+        &self,
+        fitted: &Fitted,
+        model: &mut dyn Generator,
+        signals: &mut Signals,
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> std::result::Result<States, GenerateError> {
+        let log_odds = |probe: &Option<Probe>, state: &[f32]| probe.as_ref().and_then(|probe| probe.log_odds(state));
+        let mut states = States { holds: model.hidden_state(&fitted.check, on_progress)?, yes: Vec::new() };
+        signals.state_holds = log_odds(&self.holds, &states.holds);
+        if signals.yes_no {
+            states.yes = model.hidden_state(&fitted.answer, on_progress)?;
+            signals.state_yes = log_odds(&self.yes, &states.yes);
+        }
+        Ok(states)
+    }
+}
+
+/// What the model's answer to a yes/no question begins with; nothing where it begins it by itself.
+pub(super) fn verdict(signals: &Signals) -> Option<&'static str> {
+    signals.state_yes.map(|log_odds| if log_odds >= 0.0 { "Yes." } else { "No." })
+}
+
+/// Hidden states of the model, for fitting.
+#[derive(Debug, Clone, Default)]
+pub struct States {
+    /// Where it is asked whether the passages hold an answer.
+    pub holds: Vec<f32>,
+    /// Where it would begin the answer to a yes/no question.
+    pub yes: Vec<f32>,
 }
 
 /// The signals as numbers, by the names that the fitted weights have.
-fn features(signals: &Signals) -> [(&'static str, f32); 9] {
-    let odds = |p: Option<f32>| p.map_or(0.0, |p| (p.clamp(1e-4, 1.0 - 1e-4) / (1.0 - p.clamp(1e-4, 1.0 - 1e-4))).ln());
+fn features(signals: &Signals) -> [(&'static str, f32); 8] {
     [
         ("nearest", signals.nearest),
         ("third", signals.third),
@@ -95,35 +145,17 @@ fn features(signals: &Signals) -> [(&'static str, f32); 9] {
         ("words_anywhere", signals.words_anywhere),
         ("passage", signals.passage),
         ("yes_no", f32::from(u8::from(signals.yes_no))),
-        ("model_holds", odds(signals.model_holds)),
-        ("model_yes", odds(signals.model_yes)),
+        ("state_holds", signals.state_holds.unwrap_or_default()),
     ]
 }
 
-/// Beginnings of an answer that are looked at for a yes or a no.
-const BEGINNINGS: usize = 20;
-
-/// Has the model say whether the passages hold an answer and, where yes or no is asked for, which.
-pub(super) fn ask_model(
-    fitted: &Fitted,
-    model: &mut dyn Generator,
-    signals: &mut Signals,
-) -> Result<(), GenerateError> {
-    signals.model_holds = yes_of(&model.first_tokens(&fitted.check, BEGINNINGS)?);
-    if signals.yes_no {
-        signals.model_yes = yes_of(&model.first_tokens(&fitted.answer, BEGINNINGS)?);
-    }
-    Ok(())
-}
-
-/// The share of the beginnings with yes in those with yes or no; nothing when there are none.
-fn yes_of(beginnings: &[Alternative]) -> Option<f32> {
-    let of = |wanted: &str| -> f32 {
-        let is = |text: &str| text.trim().eq_ignore_ascii_case(wanted);
-        beginnings.iter().filter(|one| is(&one.text)).map(|one| one.probability).sum()
-    };
-    let (yes, no) = (of("yes"), of("no"));
-    (yes + no > 0.0).then(|| yes / (yes + no))
+fn bad_file(file: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        Kind::BadInput,
+        "bad_refusals",
+        format!("cannot read the fitted refusals in {}: {reason}", file.display()),
+        "`[answer] refusals` names a file that tools/fit-refusal.py has written; without it those of the program are used",
+    )
 }
 
 #[cfg(test)]
@@ -133,31 +165,57 @@ mod tests {
     #[test]
     fn the_fitted_decisions_are_read_and_name_signals_that_exist() {
         let known = features(&Signals::default()).map(|(name, _)| name);
-        for one in FITTED.iter() {
+        let built_in: Vec<Refusal> = serde_json::from_str(BUILT_IN).expect("it is well formed");
+        for one in &built_in {
             assert!(one.weights.keys().all(|name| known.contains(&name.as_str())), "{one:?}");
             assert!(one.refuse_below <= one.partly_below && one.partly_below <= 1.0, "{one:?}");
+            let asks = one.weights.contains_key("state_holds");
+            assert_eq!(
+                (asks, one.holds.is_some(), one.yes.is_some()),
+                (one.generator.is_some(), asks, asks),
+                "{one:?}"
+            );
         }
-        assert_eq!(fitted("another embedder", "another model").grade(&Signals::default()), Grade::Answered);
+        let unknown = Refusal::load(None, "another embedder", "another model").expect("there is always one");
+        assert_eq!(unknown.grade(&Signals::default()), Grade::Answered);
+        assert!(!unknown.asks_model());
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_the_built_in_decisions() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let load = || Refusal::load(Some(file.path()), "e", "g");
+        std::fs::write(
+            file.path(),
+            r#"[{"embedder": "e", "generator": "g", "intercept": 0.5, "weights": {"state_holds": 1},
+                 "refuse_below": 0.5, "partly_below": 0.6, "holds": {"intercept": 1, "weights": [1, -2]}}]"#,
+        )
+        .expect("is written");
+        let refusal = load().expect("is read");
+        let probe = refusal.holds.as_ref().expect("is there");
+        assert_eq!((probe.log_odds(&[3.0, 1.0]), probe.log_odds(&[3.0])), (Some(2.0), None));
+        let grade = |state| refusal.grade(&Signals { state_holds: Some(state), ..Signals::default() });
+        assert_eq!([grade(-1.0), grade(-0.4), grade(2.0)], [Grade::NotInFiles, Grade::Partly, Grade::Answered]);
+        std::fs::write(file.path(), "[{").expect("is written");
+        assert_eq!(load().expect_err("it is cut off").code, "bad_refusals");
     }
 
     #[test]
     fn what_is_unlikely_is_refused_and_what_is_doubtful_answered_in_part() {
         let refusal = Refusal {
-            embedder: String::new(),
-            generator: None,
             intercept: -2.0,
             weights: BTreeMap::from([("nearest".to_owned(), 4.0)]),
             refuse_below: 0.3,
             partly_below: 0.6,
+            ..Refusal::default()
         };
         let grade = |nearest| refusal.grade(&Signals { nearest, ..Signals::default() });
         assert_eq!([grade(0.1), grade(0.5), grade(0.9)], [Grade::NotInFiles, Grade::Partly, Grade::Answered]);
     }
 
     #[test]
-    fn a_yes_is_weighed_against_a_no() {
-        let one = |text: &str, probability| Alternative { text: text.to_owned(), probability };
-        assert_eq!(yes_of(&[one("Yes", 0.3), one(" yes", 0.3), one("No", 0.2), one("The", 0.2)]), Some(0.75));
-        assert_eq!(yes_of(&[one("The", 0.9)]), None);
+    fn the_likelier_verdict_begins_the_answer() {
+        let verdict = |state_yes| verdict(&Signals { state_yes, ..Signals::default() });
+        assert_eq!([verdict(Some(0.2)), verdict(Some(-0.2)), verdict(None)], [Some("Yes."), Some("No."), None]);
     }
 }

@@ -4,13 +4,13 @@ use std::{fs, sync::Arc};
 
 use premise::{
     error::Error,
-    library::{Answer, AskEvent, EachEvent, Library, SearchRequest},
+    library::{Answer, AskEvent, EachEvent, Grade, Library, SearchRequest},
 };
 use tokio::sync::mpsc::Receiver;
 
 use crate::{
     files::{CLINIC, GARDEN, LEASE, pdf},
-    world::{World, wait_until},
+    world::{SETTINGS, World, wait_until},
 };
 
 fn ask(world: &World, library: &Arc<Library>, question: &str) -> Result<Receiver<AskEvent>, Error> {
@@ -168,6 +168,52 @@ fn an_amendment_is_shown_beside_what_it_amends() {
     let quotes: Vec<_> = answer.differing.iter().map(|version| version.quote.quote.as_str()).collect();
     assert_eq!(quotes, ["The rent of Oak House is $5,200 a month.", "The rent of Oak House is $4,500 a month."]);
     assert!(answer.differing[0].dated > answer.differing[1].dated, "{:?}", answer.differing);
+}
+
+/// A world whose refusals are decided by the model's state alone: probes that say the same of every question.
+fn a_world_that_decides(holds: f32, yes: f32) -> World {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("refusals.json");
+    // SmolLM2 is 576 numbers wide.
+    let probe = |intercept: f32| serde_json::json!({ "intercept": intercept, "weights": vec![0.0; 576] });
+    let fitted = serde_json::json!([{
+        "embedder": "all-minilm-l6-v2",
+        "generator": "smollm2-135m",
+        "intercept": 0,
+        "weights": { "state_holds": 1 },
+        "refuse_below": 0.4,
+        "partly_below": 0.5,
+        "holds": probe(holds),
+        "yes": probe(yes),
+    }]);
+    fs::write(&file, fitted.to_string()).expect("a file can be written");
+    World::within(folder, &format!("{SETTINGS}refusals = {file:?}\n"))
+}
+
+#[test]
+fn what_was_fitted_decides_over_refusal_and_verdict() {
+    const MAY: &str = "Is the rent of the lease due each month?";
+    let world = a_world_that_decides(-3.0, 3.0);
+    let library = three_files(&world);
+    for question in [MAY, "How high is the rent a month?"] {
+        let answer = answer(&world, &library, question);
+        assert!(answer.refused && answer.citations.is_empty() && !answer.evidence.is_empty(), "{answer:?}");
+        assert_eq!((answer.answer.as_str(), answer.signals.state_holds), ("Your files do not say.", Some(-3.0)));
+        assert_eq!(answer.timings.tokens, 0);
+    }
+    for (yes, opening) in [(3.0, "Yes. "), (-3.0, "No. ")] {
+        let world = a_world_that_decides(3.0, yes);
+        let library = three_files(&world);
+        let answer = answer(&world, &library, MAY);
+        assert_eq!((answer.refused, answer.grade), (false, Grade::Answered));
+        let said = answer.answer.strip_prefix(opening).expect("the verdict comes first");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let (said, _mark) = said.rsplit_once(' ').expect("a mark follows");
+        assert_eq!(words(said), words(&answer.citations[0].quote));
+        let page = library.page(answer.citations[0].document, answer.citations[0].page).expect("the page is there");
+        assert!(page.text.contains(&answer.citations[0].quote));
+        assert_eq!(marks(&answer.answer), [answer.citations[0].n]);
+    }
 }
 
 /// One place in the queue, and a prompt to which the model writes hundreds of words.

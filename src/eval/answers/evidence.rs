@@ -35,20 +35,28 @@ pub(in crate::eval) async fn measure(
     let asked = sampled(set, args);
     let stage = if args.without_model { "evidence" } else { "signals" };
     let mut kept = Kept::open(runs, stage, &identity(set, args, settings)?, args.fresh)?;
-    let bar = bar(asked.len(), args.json, "choosing evidence");
-    for query in &asked {
-        if kept.get(&query.id).is_none() {
+    let negatives = asked.iter().filter(|query| args.negatives && query.answerable && !query.evidence.is_empty());
+    let all: Vec<(&Query, bool)> =
+        asked.iter().map(|query| (*query, false)).chain(negatives.map(|query| (*query, true))).collect();
+    let bar = bar(all.len(), args.json, "choosing evidence");
+    for (query, is_negative) in &all {
+        let id = line_id(query, *is_negative);
+        if kept.get(&id).is_none() {
             let request = SearchRequest { k: None, explain: false, ..request(query, args) };
-            let judged = library.judge(&request, !args.without_model).await?;
-            let line = json!({
-                "id": query.id,
-                "answerable": query.answerable,
+            let hides = |file: &str, text: &str| *is_negative && is_evidence(query, file, text);
+            let judged = library.judge(&request, !args.without_model, &hides).await?;
+            let mut line = json!({
+                "id": id,
+                "answerable": query.answerable && !is_negative,
                 "kind": query.kind(),
                 "quotes": judged.quotes,
                 "signals": judged.signals,
                 "quotes_ms": judged.quotes_ms,
             });
-            kept.add(&query.id, line)?;
+            if !args.without_model {
+                line["states"] = json!({ "holds": judged.states.holds, "yes": judged.states.yes });
+            }
+            kept.add(&id, line)?;
         }
         bar.inc(1);
     }
@@ -64,7 +72,8 @@ pub(in crate::eval) async fn measure(
             }
         }
     }
-    let lines: Vec<&Value> = asked.iter().filter_map(|query| kept.get(&query.id)).collect();
+    let lines: Vec<&Value> =
+        all.iter().filter_map(|(query, is_negative)| kept.get(&line_id(query, *is_negative))).collect();
     if let Some(path) = &args.run {
         write_lines(path, lines.into_iter())?;
     }
@@ -77,21 +86,32 @@ pub(in crate::eval) async fn measure(
     Ok(())
 }
 
+/// The name of a line; that of a question without its evidence is not the question's own.
+fn line_id(query: &Query, is_negative: bool) -> String {
+    if is_negative { format!("{}-negative", query.id) } else { query.id.clone() }
+}
+
+/// Whether a text of a file is part of the question's evidence or holds a part of it.
+fn is_evidence(query: &Query, file: &str, text: &str) -> bool {
+    let (words, pieces) = (plain(text), shingles(text, 1));
+    query.evidence.iter().filter(|evidence| evidence.file == base_name(file)).any(|evidence| {
+        let gold = evidence.text.as_deref().unwrap_or_default();
+        !shingles(gold, 10).is_disjoint(&pieces) || (words.chars().count() >= 12 && plain(gold).contains(&words))
+    })
+}
+
+fn base_name(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or_default()
+}
+
 /// Whether one of the first quotes is part of the evidence or holds a part of it, and whether it stands on its page.
 fn found(query: &Query, quotes: &[Quote]) -> Vec<(&'static str, f64)> {
     if !query.answerable || query.evidence.is_empty() {
         return Vec::new();
     }
     let gold = query.right_pages();
-    let file = |quote: &Quote| quote.file.rsplit('/').next().unwrap_or_default().to_owned();
-    let on_page = |quote: &Quote| gold.contains(&(file(quote).as_str(), quote.page));
-    let in_gold = |quote: &Quote| {
-        let (text, pieces) = (plain(&quote.quote), shingles(&quote.quote, 1));
-        query.evidence.iter().filter(|evidence| evidence.file == file(quote)).any(|evidence| {
-            let gold = evidence.text.as_deref().unwrap_or_default();
-            !shingles(gold, 10).is_disjoint(&pieces) || (text.chars().count() >= 12 && plain(gold).contains(&text))
-        })
-    };
+    let on_page = |quote: &Quote| gold.contains(&(base_name(&quote.file), quote.page));
+    let in_gold = |quote: &Quote| is_evidence(query, &quote.file, &quote.quote);
     let first = |k: usize, is: &dyn Fn(&Quote) -> bool| f64::from(u8::from(quotes.iter().take(k).any(is)));
     vec![
         ("in gold @1", first(1, &in_gold)),

@@ -4,6 +4,7 @@
 mod evidence;
 mod figures;
 mod kept;
+mod peer;
 mod sample;
 mod score;
 mod words;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use self::{
     figures::{BY_KIND, by_kind, figures},
     kept::Kept,
+    peer::Peer,
     score::{Given, Pages, Row, score},
 };
 use super::{
@@ -43,10 +45,15 @@ pub(super) async fn measure(
 ) -> Result<()> {
     let asked: Vec<&Query> = sampled(set, args);
     let mut kept = Kept::open(runs, "answers", &identity(set, args, settings)?, args.fresh)?;
+    let mut peer = args.peer.as_deref().map(|folder| Peer::start(folder, settings)).transpose()?;
     let bar = bar(asked.len(), args.json, "answering");
     for query in &asked {
         if kept.get(&query.id).is_none() {
-            let line = ask(library, query, args).await?;
+            let mut line = ask(library, query, args).await?;
+            if let Some(peer) = &mut peer {
+                let request = SearchRequest { k: None, explain: false, ..request(query, args) };
+                line["peer_first_token_ms"] = peer.first_token_ms(library, &request).await?.into();
+            }
             kept.add(&query.id, line)?;
         }
         bar.inc(1);
@@ -98,6 +105,7 @@ async fn ask(library: &Arc<Library>, query: &Query, args: &EvalArgs) -> Result<V
     let request = SearchRequest { k: None, explain: false, ..request(query, args) };
     let started = Instant::now();
     let mut first_quote_ms = None;
+    let mut draft = String::new();
     let mut events = library.ask(request).await?;
     let mut answer: Option<Answer> = None;
     let mut error = None;
@@ -108,7 +116,8 @@ async fn ask(library: &Arc<Library>, query: &Query, args: &EvalArgs) -> Result<V
             }
             AskEvent::Done(done) => answer = Some(*done),
             AskEvent::Failed(failed) => error = Some(failed.message),
-            AskEvent::Passages(..) | AskEvent::Evidence(_) | AskEvent::Queued(_) | AskEvent::Piece(_) => {}
+            AskEvent::Piece(piece) => draft.push_str(&piece),
+            AskEvent::Passages(..) | AskEvent::Evidence(_) | AskEvent::Queued(_) => {}
         }
     }
     let latency_ms = started.elapsed().as_millis() as u64;
@@ -116,6 +125,7 @@ async fn ask(library: &Arc<Library>, query: &Query, args: &EvalArgs) -> Result<V
         Some(answer) => json!({
             "id": query.id,
             "answer": answer.answer,
+            "draft": draft,
             "abstained": answer.refused,
             "grade": answer.grade,
             "left_out": answer.left_out,
@@ -126,6 +136,8 @@ async fn ask(library: &Arc<Library>, query: &Query, args: &EvalArgs) -> Result<V
             "first_quote_ms": first_quote_ms,
             "first_token_ms": answer.timings.first_token_ms,
             "latency_ms": latency_ms,
+            "tokens": answer.timings.tokens,
+            "guessed_tokens": answer.timings.guessed_tokens,
         }),
         None => json!({ "id": query.id, "error": error.unwrap_or_else(|| "the answer broke off".to_owned()) }),
     })
@@ -165,7 +177,7 @@ fn read_lines(path: &Path) -> Result<Vec<Value>> {
 fn print(rows: &[Row], lines: &[Value], args: &EvalArgs, set: &EvalSet) {
     let figures = figures(rows);
     let kinds = by_kind(rows);
-    let times = ["first_quote_ms", "first_token_ms", "latency_ms"].map(|name| {
+    let times = ["first_quote_ms", "first_token_ms", "peer_first_token_ms", "latency_ms"].map(|name| {
         let values: Vec<f64> = lines.iter().filter_map(|line| line[name].as_f64()).collect();
         (name, values.len(), metrics::percentile(&values, 0.5), metrics::percentile(&values, 0.95))
     });
@@ -191,7 +203,7 @@ fn print(rows: &[Row], lines: &[Value], args: &EvalArgs, set: &EvalSet) {
             BY_KIND.map(|name| format!("{:>21}", cell(name).map_or("-".to_owned(), |value| format!("{value:.3}"))));
         println!("  {:16} {:>5}{}", kind.name, kind.n, cells.concat());
     }
-    for (name, n, p50, p95) in times {
-        println!("  {name:16} {n:>5}  median {p50:.0}, 95th percentile {p95:.0}");
+    for (name, n, p50, p95) in times.into_iter().filter(|(_, n, ..)| *n > 0) {
+        println!("  {name:20} {n:>5}  median {p50:.0}, 95th percentile {p95:.0}");
     }
 }
