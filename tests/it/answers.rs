@@ -187,7 +187,7 @@ fn a_world_that_decides(holds: f32, yes: f32) -> World {
         "yes": probe(yes),
     }]);
     fs::write(&file, fitted.to_string()).expect("a file can be written");
-    World::within(folder, &format!("{SETTINGS}refusals = {file:?}\n"))
+    World::within(folder, &format!("{SETTINGS}refusals = \"{}\"\n", file.display()))
 }
 
 #[test]
