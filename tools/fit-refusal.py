@@ -12,7 +12,7 @@ over the signals of the search decides. Figures come from cross-validation in wh
 question, is in both halves. Questions whose evidence was taken out are learned from and not counted in figures.
 
 Printed: AUC; precision, recall and F1 of refusing at the threshold that refuses at most 15 % of the answerable
-questions; risk and coverage: of the questions that are answered at each threshold, the share that the files do not
+questions, and at the one in use; risk and coverage: of the questions that are answered at each threshold, the share that the files do not
 answer; and how well yes is told from no. --held-out leaves out the documents of a set, to measure on it afterwards.
 --write puts what was fitted into the file (src/library/refusal.json), in place of that of the same models."""
 import argparse
@@ -25,6 +25,9 @@ import numpy as np
 
 SIGNALS = ['nearest', 'third', 'above_mean', 'words', 'words_anywhere', 'passage', 'yes_no']
 FALSE_REFUSALS = .15
+# Refused where it is likelier that there is no answer: the nearest quotes are shown all the same.
+REFUSE_BELOW = .5
+PARTLY_BELOW = .6
 RIDGE_OF_SIGNALS = 3.0
 RIDGE_OF_STATES = 1000.0
 FOLDS = 5
@@ -138,14 +141,16 @@ def threshold(rows, values):
 def show(name, rows, out):
     counted = [(row, p, yes) for row, (p, yes) in zip(rows, out) if row['counts']]
     rows, values = [row for row, *_ in counted], [p for _, p, _ in counted]
-    limit = threshold(rows, values)
-    refused = [row for p, row in zip(values, rows) if p < limit]
-    right = sum(not row['y'] for row in refused)
+    print(f'{name}: AUC {auc([row["y"] for row in rows], values):.3f}')
     unanswerable = sum(not row['y'] for row in rows)
-    precision, recall = right / max(1, len(refused)), right / max(1, unanswerable)
-    f1 = 2 * precision * recall / max(1e-9, precision + recall)
-    print(f'{name}: AUC {auc([row["y"] for row in rows], values):.3f}; refusing below {limit:.3f}: '
-          f'precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}')
+    for limit in (threshold(rows, values), REFUSE_BELOW):
+        refused = [row for p, row in zip(values, rows) if p < limit]
+        right = sum(not row['y'] for row in refused)
+        precision, recall = right / max(1, len(refused)), right / max(1, unanswerable)
+        f1 = 2 * precision * recall / max(1e-9, precision + recall)
+        wrong = (len(refused) - right) / max(1, len(rows) - unanswerable)
+        print(f'    refusing below {limit:.3f}: precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}, '
+              f'{wrong:.0%} of the answerable refused')
     best = sorted(zip(values, rows), key=lambda pair: -pair[0])
     cells = []
     for coverage in (.2, .4, .6, .8, 1.0):
@@ -158,7 +163,6 @@ def show(name, rows, out):
                  for label in (True, False)]
         print(f'    yes from no, AUC {auc([is_yes for is_yes, _ in verdicts], [yes for _, yes in verdicts]):.3f}; '
               f'right where it is yes {share[0]:.2f}, where it is no {share[1]:.2f}')
-    return limit, float(np.median(values))
 
 
 def rounded(model):
@@ -188,13 +192,13 @@ def main():
         out = held_out(rows, group, with_model)
         for folder, start, end in sets:
             show(f'  {os.path.basename(folder.rstrip("/"))}, no {group} in both halves', rows[start:end], out[start:end])
-        limit, middle = show(f'together, no {group} in both halves', rows, out)
+        show(f'together, no {group} in both halves', rows, out)
     model = train(rows, with_model)
     fitted = {'embedder': args.embedder, 'generator': args.generator, 'intercept': 0, 'weights': {'state_holds': 1}}
     if not with_model:
         intercept, weights = model['signals']
         fitted |= {'intercept': round(float(intercept), 4), 'weights': {name: round(float(w), 4) for name, w in zip(SIGNALS, weights)}}
-    fitted |= {'refuse_below': round(float(limit), 4), 'partly_below': round(float(max(limit, middle)), 4)}
+    fitted |= {'refuse_below': REFUSE_BELOW, 'partly_below': PARTLY_BELOW}
     print(json.dumps(fitted))
     if with_model:
         fitted |= {'holds': rounded(model['holds']), 'yes': rounded(model['yes'])}
