@@ -256,7 +256,8 @@ impl Library {
                     answer.take(cited, grade);
                 }
                 // The files hold an answer that the model did not put into words: then their own words are it.
-                if answer.refused && self.refusal.asks_model() && (grade == Grade::Answered || !says_nothing) {
+                let speaks_of_it = written.signals.words >= SPEAKS_OF_IT && (grade == Grade::Answered || !says_nothing);
+                if answer.refused && self.refusal.asks_model() && speaks_of_it {
                     answer.take_nearest("", Grade::Partly);
                 }
             }
@@ -433,6 +434,9 @@ fn send_soon(events: &mpsc::Sender<AskEvent>, event: AskEvent) -> bool {
 const BEARS_COSINE: f32 = 0.30;
 /// Or this share of the question's words stands in one passage.
 const BEARS_WORDS: f32 = 0.5;
+
+/// Share of the question's words from which a sentence may stand for an answer that the model did not give.
+const SPEAKS_OF_IT: f32 = 0.5;
 
 /// Whether anything that was found has to do with the question at all. One that names a document does anyhow.
 fn bears_on(question: &str, passages: &[Passage]) -> bool {
