@@ -195,7 +195,9 @@ fn what_was_fitted_decides_over_refusal_and_verdict() {
     const MAY: &str = "Is the rent of the lease due each month?";
     let world = a_world_that_decides(-3.0, 3.0);
     let library = three_files(&world);
-    for question in [MAY, "How high is the rent a month?"] {
+    for question in
+        ["Is a deposit kept by the landlord for pets?", "How high is the deposit for pets that the landlord keeps?"]
+    {
         let answer = answer(&world, &library, question);
         assert!(answer.refused && answer.citations.is_empty() && !answer.evidence.is_empty(), "{answer:?}");
         assert_eq!((answer.answer.as_str(), answer.signals.state_holds), ("Your files do not say.", Some(-3.0)));
