@@ -12,8 +12,8 @@ over the signals of the search decides. Figures come from cross-validation in wh
 question, is in both halves. Questions whose evidence was taken out are learned from and not counted in figures.
 
 Printed: AUC; precision, recall and F1 of refusing at the threshold that refuses at most 15 % of the answerable
-questions, and at the one in use; risk and coverage: of the questions that are answered at each threshold, the share that the files do not
-answer; and how well yes is told from no. --held-out leaves out the documents of a set, to measure on it afterwards.
+questions, and at the one in use; risk and coverage: of the questions that are answered at each threshold, the share that
+the files do not answer; and how well yes is told from no. --held-out leaves out the documents of a set, to measure on it afterwards.
 --write puts what was fitted into the file (src/library/refusal.json), in place of that of the same models."""
 import argparse
 import json
@@ -70,7 +70,7 @@ def fit(x, y, ridge, weight=None):
     penalty[0] = 1e-9
     weights = np.zeros(z.shape[1])
     for _ in range(25):
-        p = 1 / (1 + np.exp(-z @ weights))
+        p = sigmoid(z @ weights)
         hessian = (z * (weight * p * (1 - p))[:, None]).T @ z + np.diag(penalty)
         weights -= np.linalg.solve(hessian, z.T @ (weight * (p - y)) + penalty * weights)
     plain = turn @ weights[1:] / scale

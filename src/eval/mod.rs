@@ -66,8 +66,8 @@ pub struct EvalArgs {
     /// Leave the language model out in the stage `evidence`
     #[arg(long)]
     without_model: bool,
-    /// In the stage `evidence`, judge each answerable question once more without the sentences that answer it: what
-    /// tools/fit-refusal.py learns from most
+    /// In the stage `evidence`, judge each answerable question once more without the sentences that answer it, for
+    /// tools/fit-refusal.py to learn from
     #[arg(long)]
     negatives: bool,
     /// In the stage `answer`, also time a plain pipeline with llama.cpp: the folder in which `npm install node-llama-cpp
