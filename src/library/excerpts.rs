@@ -1,6 +1,6 @@
 //! What of the passages the model reads: the sentences and rows that bear most on the question, in the order in which
-//! they stand. In half of the tokens of whole passages they hold the answer as often (docs/answers.md), and a prompt
-//! that is half as long is read in half of the time.
+//! they stand. In half of the tokens of whole passages they hold the answer as often (docs/answers.md), and a
+//! shorter prompt is sooner read.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -36,8 +36,10 @@ impl Evidence {
             for (range, score) in self.units(at, stretch) {
                 let gap = end.map(|end: usize| end..range.start).filter(|gap| is_blank(stretch, gap.clone()));
                 let gap = gap.map(|gap| if stretch.text[gap].contains('\n') { '\n' } else { ' ' });
-                end = Some(range.end);
-                if known.insert((stretch.document, stretch.page, range.start)) {
+                // What is left out here, because it was given before, lies between too.
+                let is_new = known.insert((stretch.document, stretch.page, range.start));
+                end = is_new.then_some(range.end);
+                if is_new {
                     excerpts.push(Excerpt {
                         n: stretch.n,
                         file: stretch.file.clone(),

@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_question_in_the_words_of_a_sentence_is_not_refused() {
         let refusal = Refusal { intercept: -2.0, refuse_below: 0.5, partly_below: 0.6, ..Refusal::default() };
-        let grade = |words, nearest| refusal.grade(&Signals { words, nearest, ..Signals::default() });
+        let grade = |words, nearest| refusal.grade(&Signals { nearest, words, ..Signals::default() });
         assert_eq!(
             [grade(0.9, 0.6), grade(0.9, 0.4), grade(0.5, 0.6)].map(|it| it == Grade::NotInFiles),
             [false, true, true]
