@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    ops::Range,
     path::Path,
 };
 
@@ -112,6 +113,7 @@ impl Form {
             "am", "are", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must",
             "shall", "should", "was", "were", "will", "would",
         ];
+        const TAGS: &[&str] = &["allowed", "correct", "ok", "okay", "possible", "right", "true"];
         const AMOUNTS: &[&str] = &["much", "many", "long", "often", "old", "high", "large", "far", "soon", "late"];
         const VALUES: &[&str] = &[
             "address",
@@ -143,6 +145,8 @@ impl Form {
         let word = |at: usize| words.get(at).map_or("", String::as_str);
         let after = |at: usize| words.iter().skip(at).take(6).any(|word| VALUES.contains(&word.as_str()));
         match word(0) {
+            // "We want to assign it. OK?"
+            first if TAGS.contains(&first) && words.len() == 1 => Self::YesNo,
             first if VERBS.contains(&first) => Self::YesNo,
             "when" | "who" | "whom" | "whose" | "where" => Self::Value,
             "how" if AMOUNTS.contains(&word(1)) => Self::Value,
@@ -174,6 +178,10 @@ pub(crate) struct Fitted {
     pub answer: Vec<Message>,
     /// Asks whether the passages hold one; begins like the other, so that the passages are read once for both.
     pub check: Vec<Message>,
+    /// The excerpts in both as they are written there.
+    pub passages: String,
+    /// Which excerpts these are, and their bytes in the passages.
+    pub places: Vec<(usize, Range<usize>)>,
 }
 
 /// The messages for a question with as many of the excerpts as fit, those that bear most on it: counted with the
@@ -210,14 +218,15 @@ pub(crate) fn fit(
             break;
         }
     }
-    let shown = written(excerpts, &chosen);
-    let check = prompts.filled(&shown, question, &prompts.check);
-    Ok(Fitted { answer: prompts.messages(&shown, question), check })
+    let (passages, places) = written(excerpts, &chosen);
+    let check = prompts.filled(&passages, question, &prompts.check);
+    Ok(Fitted { answer: prompts.messages(&passages, question), check, passages, places })
 }
 
-/// The chosen excerpts under the places where they stand, with a mark where something was left out.
-fn written(excerpts: &[Excerpt], chosen: &BTreeMap<usize, &str>) -> String {
+/// The chosen excerpts under the places where they stand, with a mark where something was left out, and the bytes of each.
+fn written(excerpts: &[Excerpt], chosen: &BTreeMap<usize, &str>) -> (String, Vec<(usize, Range<usize>)>) {
     let mut shown = String::new();
+    let mut places = Vec::new();
     let mut before: Option<usize> = None;
     for (at, text) in chosen {
         let excerpt = &excerpts[*at];
@@ -233,10 +242,11 @@ fn written(excerpts: &[Excerpt], chosen: &BTreeMap<usize, &str>) -> String {
             }
             shown.push_str(&heading(excerpt));
         }
+        places.push((*at, shown.len()..shown.len() + text.len()));
         shown.push_str(text);
         before = Some(*at);
     }
-    shown
+    (shown, places)
 }
 
 fn heading(excerpt: &Excerpt) -> String {
@@ -267,6 +277,7 @@ mod tests {
                 "Is there a cap?",
                 "In the lease: may the tenant assign?",
                 "Consider the lease; Does it renew?",
+                "We would like to sublet. OK?",
                 "In \"a, b.pdf\": Must it tell the other party if it is required by law, order, or regulation?",
             ],
         );
@@ -284,6 +295,7 @@ mod tests {
     #[test]
     fn what_was_left_out_between_excerpts_is_marked() {
         let excerpt = |page, text: &str, gap| Excerpt {
+            line: 0,
             n: 1,
             file: "lease.pdf".to_owned(),
             page,
@@ -299,7 +311,9 @@ mod tests {
         ];
         let check = |chosen: &[usize], expected: &str| {
             let chosen = chosen.iter().map(|at| (*at, excerpts[*at].text.as_str())).collect();
-            assert_eq!(written(&excerpts, &chosen), expected);
+            let (shown, places) = written(&excerpts, &chosen);
+            assert_eq!(shown, expected);
+            assert!(places.iter().all(|(at, range)| shown[range.clone()] == *excerpts[*at].text), "{places:?}");
         };
         check(&[0, 1, 2], "[1] lease.pdf, page 1\nThe rent is $40. It is due in May.\nPets may stay.");
         check(&[0, 2, 3], "[1] lease.pdf, page 1\nThe rent is $40. … Pets may stay.\n\n[1] lease.pdf, page 2\nSigned.");

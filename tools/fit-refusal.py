@@ -1,19 +1,25 @@
 #!/usr/bin/env python3
-"""Fits when to say that the files do not hold an answer, and when an answer is yes, and shows how well that would do.
+"""Fits when to say that the files do not hold an answer, when an answer is yes, and which attention heads of the model
+point at the sentence that answers, and shows how well that would do.
 
-  fit-refusal.py --embedder NAME [--generator NAME] SET SIGNALS [SET SIGNALS …] [--held-out SET] [--write FILE]
+  fit-refusal.py --embedder NAME [--generator NAME] [--from FILE] SET SIGNALS [SET SIGNALS …] [--held-out SET] [--write FILE]
 
 SET is an evaluation set, SIGNALS what `premise eval SET --scoped --stage evidence --negatives --run SIGNALS` wrote for
 it (with `--without-model` where no generator is named). Needs numpy.
 
 With a generator, linear probes of its hidden state are fitted: does the prompt hold an answer, and is it yes? The first
-of them decides alone; together with the other signals it did worse on new wordings. Without one, a logistic regression
-over the signals of the search decides. Figures come from cross-validation in which no document, and then no wording of a
+of them decides alone; together with the other signals it did worse on new wordings. Of the heads the one that finds the
+evidence best among what the model reads is taken, and what its attention is worth beside a sentence's own score: two
+and more were no better.
+Without a generator, a logistic regression over the signals of the search decides. Figures come from cross-validation in which no document, and then no wording of a
 question, is in both halves. Questions whose evidence was taken out are learned from and not counted in figures.
 
 Printed: AUC; precision, recall and F1 of refusing at the threshold that refuses at most 15 % of the answerable
 questions, and at the one in use; risk and coverage: of the questions that are answered at each threshold, the share that
-the files do not answer; and how well yes is told from no. --held-out leaves out the documents of a set, to measure on it afterwards.
+the files do not answer; how well yes is told from no; and how often the best sentence, and one of the best three, is
+part of the evidence, and the best one on a page of it, by its own score and with the head. --from starts from the probes
+in a file instead of from nothing, for an office with few questions of its own: what they have learned from must then not
+be among the questions, or the figures flatter. --held-out leaves out the documents of a set, to measure on it afterwards.
 --write puts what was fitted into the file (src/library/refusal.json), in place of that of the same models."""
 import argparse
 import json
@@ -31,6 +37,8 @@ PARTLY_BELOW = .6
 RIDGE_OF_SIGNALS = 3.0
 RIDGE_OF_STATES = 1000.0
 FOLDS = 5
+HEADS = 1
+WORTH = (.5, 1.0, 2.0, 4.0)
 
 
 def lines(path):
@@ -49,6 +57,8 @@ def read(folder, path):
             'holds': np.array(states.get('holds') or []),
             'yes': np.array(states.get('yes') or []),
             'y': bool(line['answerable']),
+            'heads': line.get('heads', []),
+            'excerpts': excerpts(line, query),
             'says_yes': {'yes': True, 'no': False}.get(yes),
             'counts': not line['id'].endswith('-negative'),
             'document': (query.get('scope') or [''])[0],
@@ -57,9 +67,51 @@ def read(folder, path):
     return rows
 
 
-def fit(x, y, ridge, weight=None):
-    """Intercept and weights by Newton's method on standardised columns, with a ridge on the weights."""
+def excerpts(line, query):
+    """Score, shares of attention, whether it is evidence and whether it is on a page of it, for each excerpt; nothing for
+    a question whose evidence is not told apart in them."""
+    given = line.get('excerpts', [])
+    gold = np.array([one['in_gold'] for one in given], bool)
+    if not line['answerable'] or gold.all() or not gold.any():
+        return None
+    pages = {(one['file'], page) for one in query['evidence'] for page in one['pages']}
+    return {
+        'score': np.array([one['score'] for one in given]),
+        'shares': np.array([one['shares'] for one in given]),
+        'gold': gold,
+        'on_page': np.array([(os.path.basename(one['file']), one['page']) in pages for one in given]),
+    }
+
+
+def found(rows, pointers):
+    """How often the evidence is the first of the excerpts, among the first three, and on the first one's page."""
+    heads, worth = pointers
+    hits = []
+    for one in rows:
+        order = np.argsort(-(one['score'] + worth * one['shares'][:, heads].mean(axis=1)), kind='stable')
+        hits.append((one['gold'][order[0]], one['gold'][order[:3]].any(), one['on_page'][order[0]]))
+    return np.mean(hits, axis=0)
+
+
+def point(rows):
+    """The heads that rank the evidence best within its question, and what their attention is worth."""
+    rows = [row['excerpts'] for row in rows if row['excerpts']]
+    within = np.mean([auc_of_columns(one['gold'], one['shares']) for one in rows], axis=0)
+    heads = np.argsort(-within)[:HEADS]
+    return heads, max(WORTH, key=lambda worth: found(rows, (heads, worth))[:2].sum())
+
+
+def auc_of_columns(labels, columns):
+    above, below = columns[labels][:, None], columns[~labels][None]
+    return ((above > below) + .5 * (above == below)).mean(axis=(0, 1))
+
+
+def fit(x, y, ridge, weight=None, start=None):
+    """Intercept and weights by Newton's method on standardised columns, with a ridge on the weights or, with a model to
+    start from, on how far they are from its own."""
     weight = np.ones(len(y)) if weight is None else weight
+    start = start or (0.0, np.zeros(x.shape[1]))
+    known = apply(start, x)
     mean, scale = x.mean(axis=0), x.std(axis=0)
     scale[scale == 0] = 1
     z = (x - mean) / scale
@@ -70,11 +122,11 @@ def fit(x, y, ridge, weight=None):
     penalty[0] = 1e-9
     weights = np.zeros(z.shape[1])
     for _ in range(25):
-        p = sigmoid(z @ weights)
+        p = sigmoid(known + z @ weights)
         hessian = (z * (weight * p * (1 - p))[:, None]).T @ z + np.diag(penalty)
         weights -= np.linalg.solve(hessian, z.T @ (weight * (p - y)) + penalty * weights)
     plain = turn @ weights[1:] / scale
-    return weights[0] - plain @ mean, plain
+    return start[0] + weights[0] - plain @ mean, start[1] + plain
 
 
 def apply(model, x):
@@ -92,7 +144,7 @@ def is_yes_no(row):
     return row['y'] and row['says_yes'] is not None and len(row['yes']) > 0
 
 
-def train(rows, with_model):
+def train(rows, with_model, start):
     answerable = np.array([row['y'] for row in rows], float)
     if not with_model:
         return {'signals': fit(np.array([row['signals'] for row in rows]), answerable, RIDGE_OF_SIGNALS)}
@@ -101,27 +153,29 @@ def train(rows, with_model):
     # Both count alike, however many more there are of one.
     even = np.where(yes == 1, .5 / max(yes.mean(), 1e-9), .5 / max(1 - yes.mean(), 1e-9))
     return {
-        'holds': fit(np.array([row['holds'] for row in rows]), answerable, RIDGE_OF_STATES),
-        'yes': fit(np.array([row['yes'] for row in verdicts]), yes, RIDGE_OF_STATES, even),
+        'holds': fit(np.array([row['holds'] for row in rows]), answerable, RIDGE_OF_STATES, start=start.get('holds')),
+        'yes': fit(np.array([row['yes'] for row in verdicts]), yes, RIDGE_OF_STATES, even, start.get('yes')),
+        'pointers': point(rows),
     }
 
 
 def given(model, row):
-    """The probability of an answer and, for a yes/no question, the log-odds of yes."""
+    """The probability of an answer; for a yes/no question, the log-odds of yes; and the heads that point."""
     if 'signals' in model:
-        return sigmoid(apply(model['signals'], np.array(row['signals']))), None
-    return sigmoid(apply(model['holds'], row['holds'])), apply(model['yes'], row['yes']) if len(row['yes']) else None
+        return sigmoid(apply(model['signals'], np.array(row['signals']))), None, None
+    yes = apply(model['yes'], row['yes']) if len(row['yes']) else None
+    return sigmoid(apply(model['holds'], row['holds'])), yes, model['pointers']
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def held_out(rows, group, with_model):
+def held_out(rows, group, with_model, start):
     fold = folds(rows, group)
     out = [None] * len(rows)
     for number in range(FOLDS):
-        model = train([row for row, own in zip(rows, fold) if own != number], with_model)
+        model = train([row for row, own in zip(rows, fold) if own != number], with_model, start)
         for at in np.flatnonzero(fold == number):
             out[at] = given(model, rows[at])
     return out
@@ -139,7 +193,8 @@ def threshold(rows, values):
 
 
 def show(name, rows, out):
-    counted = [(row, p, yes) for row, (p, yes) in zip(rows, out) if row['counts']]
+    counted = [(row, p, yes) for row, (p, yes, _) in zip(rows, out) if row['counts']]
+    pointed = [(row['excerpts'], pointers) for row, (*_, pointers) in zip(rows, out) if row['excerpts'] and pointers]
     rows, values = [row for row, *_ in counted], [p for _, p, _ in counted]
     print(f'{name}: AUC {auc([row["y"] for row in rows], values):.3f}')
     unanswerable = sum(not row['y'] for row in rows)
@@ -163,6 +218,19 @@ def show(name, rows, out):
                  for label in (True, False)]
         print(f'    yes from no, AUC {auc([is_yes for is_yes, _ in verdicts], [yes for _, yes in verdicts]):.3f}; '
               f'right where it is yes {share[0]:.2f}, where it is no {share[1]:.2f}')
+    if pointed:
+        own = found([one for one, _ in pointed], (np.array([0]), 0.0))
+        both = np.mean([found([one], pointers) for one, pointers in pointed], axis=0)
+        told = lambda hits: ' / '.join(f'{hit:.2f}' for hit in hits)
+        print(f'    evidence @1 / @3 / page @1 ({len(pointed)} questions): own score {told(own)}, with the heads {told(both)}')
+
+
+def known_probes(path, embedder, generator):
+    with open(path, encoding='utf8') as file:
+        same = [one for one in json.load(file) if (one['embedder'], one.get('generator')) == (embedder, generator)]
+    if not same:
+        raise SystemExit(f'{path} has nothing for {embedder} and {generator}: leave out --from')
+    return {name: (same[0][name]['intercept'], np.array(same[0][name]['weights'])) for name in ('holds', 'yes')}
 
 
 def rounded(model):
@@ -175,6 +243,7 @@ def main():
     parser.add_argument('--embedder', required=True)
     parser.add_argument('--generator')
     parser.add_argument('--held-out')
+    parser.add_argument('--from', dest='start')
     parser.add_argument('--write')
     parser.add_argument('pairs', nargs='+')
     args = parser.parse_args()
@@ -188,12 +257,13 @@ def main():
         sets.append((folder, len(rows), len(rows) + len(mine)))
         rows += mine
     with_model = args.generator is not None
+    start = known_probes(args.start, args.embedder, args.generator) if args.start else {}
     for group in ('wording', 'document'):
-        out = held_out(rows, group, with_model)
-        for folder, start, end in sets:
-            show(f'  {os.path.basename(folder.rstrip("/"))}, no {group} in both halves', rows[start:end], out[start:end])
+        out = held_out(rows, group, with_model, start)
+        for folder, first, end in sets:
+            show(f'  {os.path.basename(folder.rstrip("/"))}, no {group} in both halves', rows[first:end], out[first:end])
         show(f'together, no {group} in both halves', rows, out)
-    model = train(rows, with_model)
+    model = train(rows, with_model, start)
     fitted = {'embedder': args.embedder, 'generator': args.generator, 'intercept': 0, 'weights': {'state_holds': 1}}
     if not with_model:
         intercept, weights = model['signals']
@@ -201,7 +271,10 @@ def main():
     fitted |= {'refuse_below': REFUSE_BELOW, 'partly_below': PARTLY_BELOW}
     print(json.dumps(fitted))
     if with_model:
-        fitted |= {'holds': rounded(model['holds']), 'yes': rounded(model['yes'])}
+        heads, worth = model['pointers']
+        names = [dict(zip(('layer', 'head'), rows[0]['heads'][at])) for at in sorted(heads)]
+        fitted |= {'holds': rounded(model['holds']), 'yes': rounded(model['yes']), 'pointers': {'heads': names, 'weight': worth}}
+        print(f'heads: {names}, weight {worth}')
     if args.write:
         known = []
         if os.path.exists(args.write):

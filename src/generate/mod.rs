@@ -33,6 +33,8 @@ use std::path::{Path, PathBuf};
 pub use error::GenerateError;
 pub use shared::Shared;
 
+use serde::{Deserialize, Serialize};
+
 use gguf::GgufFile;
 use session::{Network, Session};
 
@@ -167,20 +169,48 @@ pub trait Generator: Send {
     /// earlier one is not read again, so several continuations of one prompt cost one reading and a step for each.
     fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError>;
 
-    /// The hidden state in which the model would begin its answer: the prompt's last token after two thirds of the
-    /// layers. Empty for models that run on candle's forward pass. It takes a turn like an answer: others go on writing
-    /// meanwhile, and `ControlFlow::Break` from `on_progress` breaks off, which gives none.
-    fn hidden_state(
+    /// What goes on inside the model where it would begin its answer. Nothing for models that run on candle's forward
+    /// pass. It takes a turn like an answer: others go on writing meanwhile, and `ControlFlow::Break` from
+    /// `on_progress` breaks off, which gives nothing.
+    fn look(
         &mut self,
         messages: &[Message],
+        look: Look,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Vec<f32>, GenerateError> {
-        let options = GenerateOptions { max_tokens: 0, hidden_state: true, ..GenerateOptions::default() };
-        Ok(self.generate(messages, &options, on_progress)?.hidden_state)
+    ) -> Result<Option<Seen>, GenerateError> {
+        let options = GenerateOptions { max_tokens: 0, look: Some(look), ..GenerateOptions::default() };
+        Ok(self.generate(messages, &options, on_progress)?.seen)
     }
 
     /// How likely plain text is from its second token on, without any template: e to the minus mean is its perplexity.
     fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError>;
+}
+
+/// What is looked for inside a model that has read a prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The heads whose attention is wanted; `None`: all. The last layer has none to give.
+    pub heads: Option<Vec<Head>>,
+}
+
+/// An attention head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Its layer, from 0.
+    pub layer: usize,
+    /// Which of the layer's heads.
+    pub head: usize,
+}
+
+/// What goes on inside a model that has read a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The hidden state in which it would begin its answer: the prompt's last token after two thirds of the layers.
+    pub state: Vec<f32>,
+    /// For each head that was asked for, how much the last 24 tokens look at each token of the prompt, in the mean.
+    pub attention: Vec<(Head, Vec<f32>)>,
+    /// The bytes of each token of the prompt.
+    pub pieces: Vec<Box<[u8]>>,
 }
 
 /// How likely a model finds a text.
@@ -254,21 +284,13 @@ pub struct GenerateOptions {
     pub seed: u64,
     /// The answer ends before any of these strings; they are not part of it.
     pub stop: Vec<String>,
-    /// Whether [`Generated::hidden_state`] is wanted; default: not.
-    pub hidden_state: bool,
+    /// What of [`Generated::seen`] is wanted; default: nothing.
+    pub look: Option<Look>,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self {
-            max_tokens: 512,
-            min_tokens: 0,
-            temperature: 0.0,
-            top_p: 0.95,
-            seed: 0,
-            stop: Vec::new(),
-            hidden_state: false,
-        }
+        Self { max_tokens: 512, min_tokens: 0, temperature: 0.0, top_p: 0.95, seed: 0, stop: Vec::new(), look: None }
     }
 }
 
@@ -291,8 +313,8 @@ pub enum Progress<'a> {
 pub struct Generated {
     /// The whole answer: all pieces joined.
     pub text: String,
-    /// The state in which it was begun, where [`GenerateOptions::hidden_state`] asks for it.
-    pub hidden_state: Vec<f32>,
+    /// What went on inside when it was begun, where [`GenerateOptions::look`] asks for it.
+    pub seen: Option<Seen>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Tokens of the prompt that were remembered from the last one and not read again.

@@ -12,7 +12,9 @@ use super::draft;
 use super::language::Language;
 use super::pieces::Pieces;
 use super::sample::{Sampler, log_probability};
-use super::{Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored};
+use super::{
+    Finish, GenerateError, GenerateOptions, Generated, Generator, Head, Message, ModelIdentity, Progress, Scored, Seen,
+};
 
 /// A forward pass. What it has read is in the memories that it is given.
 pub(super) trait Network: Send {
@@ -40,9 +42,26 @@ pub(super) struct Part<'a> {
     pub(super) tokens: &'a [u32],
     /// How many of the last ones are to be scored.
     pub(super) scored: usize,
-    /// Where the last one's hidden state goes, see [`Generator::hidden_state`].
-    pub(super) state: Option<Vec<f32>>,
+    /// Where what goes on inside at its end goes.
+    pub(super) inside: Option<Inside>,
 }
+
+/// What is looked for inside the network at the end of a prompt, and what is found.
+#[derive(Debug, Default)]
+pub(super) struct Inside {
+    /// Heads, by layer; `None`: all.
+    pub(super) heads: Option<Vec<Head>>,
+    /// The last token's hidden state.
+    pub(super) state: Vec<f32>,
+    /// For each head the weights of all tokens, in the mean of the last [`LOOKING_TOKENS`] tokens.
+    pub(super) attention: Weights,
+}
+
+/// Of some heads the weights of all tokens.
+pub(super) type Weights = Vec<(Head, Vec<f32>)>;
+
+/// The last tokens of a prompt whose looks at the others are told: about as many as ask whether passages hold an answer.
+pub(super) const LOOKING_TOKENS: usize = 24;
 
 /// Answers that are written at once: as many rows as a kernel takes together with the weights read once.
 pub(super) const PLACES: usize = 4;
@@ -133,11 +152,13 @@ impl Session {
         if prompt.len() >= context_tokens {
             return Err(GenerateError::PromptTooLong { tokens: prompt.len(), context_tokens });
         }
-        let slot = self.slot_for(&prompt);
+        // The tokens that look at the others are read anew.
+        let anew = if options.look.is_some() { LOOKING_TOKENS } else { 1 };
+        let slot = self.slot_for(&prompt, anew);
         self.slots[slot].busy = true;
         let generated = Generated {
             text: String::new(),
-            hidden_state: Vec::new(),
+            seen: None,
             prompt_tokens: prompt.len(),
             reused_tokens: self.slots[slot].held.len(),
             tokens: 0,
@@ -177,7 +198,12 @@ impl Session {
                 writing.end(Finish::Cancelled);
             } else if !someone_reads {
                 someone_reads = true;
-                turns[at] = writing.prompt[done..total.min(done.saturating_add(block))].to_vec();
+                let mut end = total.min(done.saturating_add(block));
+                if writing.options.look.is_some() && end < total {
+                    // They are in the last block, all of them.
+                    end = end.min(total.saturating_sub(LOOKING_TOKENS)).max(done + 1);
+                }
+                turns[at] = writing.prompt[done..end].to_vec();
             }
         }
         let mut parts = Vec::new();
@@ -192,9 +218,10 @@ impl Session {
                 true => 1,
                 false => turn.len(),
             };
-            let tells = is_prompt && scored > 0 && writing.options.hidden_state;
+            let inside = writing.options.look.as_ref().filter(|_| is_prompt && scored > 0);
+            let inside = inside.map(|look| Inside { heads: look.heads.clone(), ..Inside::default() });
             order.push((at, scored));
-            parts.push(Part { memory: &mut it.memory, tokens: turn, scored, state: tells.then(Vec::new) });
+            parts.push(Part { memory: &mut it.memory, tokens: turn, scored, inside });
         }
         if parts.is_empty() {
             return Ok(());
@@ -210,7 +237,12 @@ impl Session {
             }
         };
         for ((at, _), part) in order.iter().zip(parts) {
-            writings[*at].generated.hidden_state.extend(part.state.unwrap_or_default());
+            // Candle's forward pass leaves it empty.
+            if let Some(Inside { state, attention, .. }) = part.inside.filter(|inside| !inside.state.is_empty()) {
+                let writing = &mut writings[*at];
+                let pieces = writing.prompt.iter().map(|token| self.language.vocabulary.piece(*token).into());
+                writing.generated.seen = Some(Seen { state, attention, pieces: pieces.collect() });
+            }
         }
         let rows: usize = order.iter().map(|(_, scored)| scored).sum();
         let mut rows_left = scores.chunks_exact(scores.len().checked_div(rows).unwrap_or(1).max(1));
@@ -306,13 +338,13 @@ impl Session {
         (0..self.slots.len()).for_each(|slot| self.forget(slot, 0));
     }
 
-    /// The slot that a prompt is read in, holding what it begins with; the prompt's last token is always read anew, for
-    /// its scores.
-    fn slot_for(&mut self, prompt: &[u32]) -> usize {
+    /// The slot that a prompt is read in, holding what it begins with; the prompt's last `anew` tokens are always read
+    /// anew, for their scores.
+    fn slot_for(&mut self, prompt: &[u32], anew: usize) -> usize {
         self.clock += 1;
         let common = |slot: &Slot| {
             let common = slot.held.iter().zip(prompt).take_while(|(held, token)| held == token).count();
-            common.min(prompt.len().saturating_sub(1))
+            common.min(prompt.len().saturating_sub(anew))
         };
         if self.slots.len() < SLOTS.min(self.network.conversations()) {
             self.slots.push(Slot { memory: self.network.memory(), held: Vec::new(), used: 0, busy: false });
@@ -354,7 +386,7 @@ impl Session {
             return Err(GenerateError::PromptTooLong { tokens: tokens.len(), context_tokens });
         }
         // What is scored is read anew.
-        let slot = self.slot_for(&tokens[..=from]);
+        let slot = self.slot_for(&tokens[..=from], 1);
         while self.slots[slot].held.len() < tokens.len() {
             let done = self.slots[slot].held.len();
             let (end, scored) = if done < from {
@@ -364,7 +396,7 @@ impl Session {
                 (end, end - done)
             };
             let held = &mut self.slots[slot];
-            let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored, state: None };
+            let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored, inside: None };
             let rows = match self.network.read(&mut [part]) {
                 Ok(rows) => rows,
                 Err(error) => {

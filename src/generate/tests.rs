@@ -83,7 +83,7 @@ fn check_own_is_candles(architecture: &str) {
 }
 
 fn read(network: &mut dyn Network, memory: &mut Memory, tokens: &[u32], scored: usize) -> Vec<f32> {
-    network.read(&mut [Part { memory, tokens, scored, state: None }]).unwrap().to_vec()
+    network.read(&mut [Part { memory, tokens, scored, inside: None }]).unwrap().to_vec()
 }
 
 #[test]
@@ -437,28 +437,41 @@ fn a_text_is_as_likely_as_its_tokens_together() {
 }
 
 #[test]
-fn a_hidden_state_does_not_depend_on_who_else_asks() {
+fn what_is_seen_inside_does_not_depend_on_who_else_asks() {
     let shared = open_shared(&test_model(), &EngineSettings::default()).unwrap();
-    let state = |handle: &mut dyn Generator, question: &str| {
-        handle.hidden_state(&user(question), &mut |_| ControlFlow::Continue(())).unwrap()
+    let head = Head { layer: 7, head: 3 };
+    let look = |handle: &mut dyn Generator, question: &str| {
+        let look = Look { heads: Some(vec![head]) };
+        handle.look(&user(question), look, &mut |_| ControlFlow::Continue(())).unwrap()
     };
     let questions = [COPY, "What is a lease?", "Name three colours."];
-    let together: Vec<Vec<f32>> = std::thread::scope(|scope| {
+    let together: Vec<Option<Seen>> = std::thread::scope(|scope| {
         let asked = questions.map(|question| {
             let mut handle = shared.clone();
-            scope.spawn(move || state(&mut handle, question))
+            scope.spawn(move || look(&mut handle, question))
         });
         asked.map(|asked| asked.join().unwrap()).into()
     });
     let mut alone = open_test_model(true, Engine::Auto);
     for (question, found) in questions.iter().zip(&together) {
-        assert_eq!(*found, state(&mut *alone, question), "{question}");
+        assert_eq!(*found, look(&mut *alone, question), "{question}");
+        let Seen { state, attention, pieces } = found.as_ref().unwrap();
         // SmolLM2 is 576 numbers wide.
-        assert_eq!(found.len(), 576);
+        assert_eq!((state.len(), attention.len(), attention[0].0), (576, 1, head));
+        assert!(String::from_utf8(pieces.concat()).unwrap().contains(question), "{question}");
+        let weights = &attention[0].1;
+        assert!(weights.len() == pieces.len() && (weights.iter().sum::<f32>() - 1.0).abs() < 1e-3, "{weights:?}");
     }
     assert_ne!(together[0], together[1]);
-    assert!(alone.hidden_state(&user(COPY), &mut |_| ControlFlow::Break(())).unwrap().is_empty());
-    assert!(state(&mut *open_test_model(false, Engine::Candle), COPY).is_empty());
+    // The second look at the same prompt reads as many tokens anew as look at the others.
+    assert_eq!(look(&mut *alone, COPY), look(&mut *alone, COPY));
+    let all = alone.look(&user(COPY), Look { heads: None }, &mut |_| ControlFlow::Continue(())).unwrap().unwrap();
+    // Of its 30 layers with 9 heads the last one tells nothing.
+    assert_eq!(all.attention.len(), 29 * 9);
+    let same = all.attention.iter().find(|(it, _)| *it == head).unwrap();
+    assert_eq!(*same, look(&mut *alone, COPY).unwrap().attention[0]);
+    assert!(alone.look(&user(COPY), Look::default(), &mut |_| ControlFlow::Break(())).unwrap().is_none());
+    assert!(look(&mut *open_test_model(false, Engine::Candle), COPY).is_none());
 }
 
 #[test]

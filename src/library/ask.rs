@@ -17,7 +17,7 @@ use super::{
     Excerpt, Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
     cite::{Cited, cite},
     differing::differing,
-    refuse::{States, verdict},
+    refuse::{Heard, Verdict},
     retrieve::{Retrieved, Steps},
     search::{checked_question, too_many},
 };
@@ -121,8 +121,10 @@ pub struct Judged {
     pub quotes: Vec<Quote>,
     /// What a refusal is decided by.
     pub signals: Signals,
-    /// The model's hidden states.
-    pub states: States,
+    /// What the model tells without words.
+    pub heard: Heard,
+    /// What of the passages the model could be given.
+    pub(crate) excerpts: Arc<[Excerpt]>,
     /// Time until the quotes were there.
     pub quotes_ms: u64,
 }
@@ -206,7 +208,7 @@ impl Library {
         let Asking { question, started, retrieve_ms, .. } = asking;
         let (started, retrieve_ms) = (*started, *retrieve_ms);
         let Retrieved { passages, asked, named, trace, .. } = found;
-        let evidence = self.evidence(&asked, &passages).await?;
+        let mut evidence = self.evidence(&asked, &passages).await?;
         let quotes = evidence.quotes(&asked);
         if events.send(AskEvent::Evidence(quotes.clone())).await.is_err() {
             return Ok(None);
@@ -236,10 +238,15 @@ impl Library {
                 return Ok(None);
             }
             answer.signals = written.signals;
+            if !written.looks.is_empty() {
+                evidence.looked_at(&written.looks, self.refusal.worth_of_looks());
+                answer.evidence = evidence.quotes(&asked);
+            }
             answer.timings.first_token_ms = written.first_token.map(|at| (at - started).as_millis() as u64);
             let grade = self.refusal.grade(&written.signals);
             if let Some(verdict) = written.verdict {
-                answer.take_nearest(verdict, grade);
+                let grade = if verdict == Verdict::Unsure { Grade::Partly } else { grade };
+                answer.take_nearest(verdict.opening(), grade);
             }
             if let Some(generated) = written.generated {
                 answer.timings.tokens = generated.tokens;
@@ -287,16 +294,22 @@ impl Library {
             move |model: &mut Model| {
                 let model = model.open()?;
                 let fitted = prompt::fit(&prompts, model, &question, &excerpts, budget)?;
+                let mut looks = Vec::new();
                 if refusal.asks_model() {
-                    refusal.ask_model(&fitted, model, &mut signals, &mut |_| goes_on(!events.is_closed()))?;
+                    let on_progress = &mut |_: Progress<'_>| goes_on(!events.is_closed());
+                    let heard = refusal.ask_model(&fitted, model, false, &mut signals, on_progress)?;
+                    let mean = |shares: &[f32]| shares.iter().sum::<f32>() / shares.len().max(1) as f32;
+                    looks = heard.shares.iter().map(|(at, shares)| (excerpts[*at].line, mean(shares))).collect();
                 }
                 if refusal.grade(&signals) == Grade::NotInFiles {
-                    return Ok(Written { signals, ..Written::default() });
+                    return Ok(Written { signals, looks, ..Written::default() });
                 }
-                if let Some(verdict) = verdict(&signals) {
-                    send_soon(&events, AskEvent::Piece(verdict.to_owned()));
+                if let Some(verdict) = refusal.verdict(&signals) {
+                    if verdict != Verdict::Unsure {
+                        send_soon(&events, AskEvent::Piece(verdict.opening().to_owned()));
+                    }
                     let first_token = Some(Instant::now());
-                    return Ok(Written { verdict: Some(verdict), first_token, signals, ..Written::default() });
+                    return Ok(Written { verdict: Some(verdict), first_token, signals, looks, generated: None });
                 }
                 let options = GenerateOptions { max_tokens: budget.answer_tokens, ..GenerateOptions::default() };
                 let mut first_token = None;
@@ -309,7 +322,13 @@ impl Library {
                         }
                     })
                 })?;
-                Ok::<_, GenerateError>(Written { generated: Some(generated), first_token, signals, verdict: None })
+                Ok::<_, GenerateError>(Written {
+                    generated: Some(generated),
+                    first_token,
+                    signals,
+                    looks,
+                    verdict: None,
+                })
             }
         };
         let pending = if asking.waits { generator.submit(job).await? } else { generator.try_submit(job)? };
@@ -336,25 +355,27 @@ impl Library {
         let quotes = evidence.quotes(&found.asked);
         let quotes_ms = millis(started);
         let mut signals = evidence.signals;
-        let mut states = States::default();
+        let mut heard = Heard::default();
+        let mut excerpts = evidence.excerpts();
+        excerpts.retain(|excerpt| !hides(&excerpt.file, &excerpt.text));
+        let excerpts: Arc<[Excerpt]> = excerpts.into();
         if with_model {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
             let prompts = self.prompts.clone();
             let question = found.to_answer(&request.question);
-            let mut excerpts = evidence.excerpts();
-            excerpts.retain(|excerpt| !hides(&excerpt.file, &excerpt.text));
-            let refusal = self.refusal.clone();
+            let (refusal, excerpts) = (self.refusal.clone(), excerpts.clone());
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
-            (signals, states) = generator
+            (signals, heard) = generator
                 .run(move |model| {
                     let model = model.open()?;
                     let fitted = prompt::fit(&prompts, model, &question, &excerpts, budget)?;
-                    let states = refusal.ask_model(&fitted, model, &mut signals, &mut |_| ControlFlow::Continue(()))?;
-                    Ok::<_, GenerateError>((signals, states))
+                    let on_progress = &mut |_: Progress<'_>| ControlFlow::Continue(());
+                    let heard = refusal.ask_model(&fitted, model, true, &mut signals, on_progress)?;
+                    Ok::<_, GenerateError>((signals, heard))
                 })
                 .await??;
         }
-        Ok(Judged { passages: found.passages, quotes, signals, states, quotes_ms })
+        Ok(Judged { passages: found.passages, quotes, signals, heard, excerpts, quotes_ms })
     }
 }
 
@@ -373,11 +394,13 @@ pub(super) struct Asking {
 #[derive(Default)]
 struct Written {
     /// Whether it is yes or no, where that is known without writing.
-    verdict: Option<&'static str>,
+    verdict: Option<Verdict>,
     /// Nothing when it was not asked to write.
     generated: Option<Generated>,
     first_token: Option<Instant>,
     signals: Signals,
+    /// Which lines of the evidence it looks at, and how much.
+    looks: Vec<(usize, f32)>,
 }
 
 impl Answer {

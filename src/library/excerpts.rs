@@ -4,11 +4,13 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use super::evidence::{Evidence, Stretch};
+use super::evidence::{Evidence, Line, Stretch};
 
 /// A sentence or row with the short lines, such as headings, that go with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Excerpt {
+    /// Which line of the evidence it is: with several, the one that was looked at.
+    pub line: usize,
     /// Number of the passage that it is part of.
     pub n: usize,
     /// Its file.
@@ -33,7 +35,7 @@ impl Evidence {
         let mut known = HashSet::new();
         for (at, stretch) in self.stretches.iter().enumerate() {
             let mut end = None;
-            for (range, score) in self.units(at, stretch) {
+            for Unit { range, line } in self.units(at, stretch) {
                 let gap = end.map(|end: usize| end..range.start).filter(|gap| is_blank(stretch, gap.clone()));
                 let gap = gap.map(|gap| if stretch.text[gap].contains('\n') { '\n' } else { ' ' });
                 // What is left out here, because it was given before, lies between too.
@@ -41,11 +43,12 @@ impl Evidence {
                 end = is_new.then_some(range.end);
                 if is_new {
                     excerpts.push(Excerpt {
+                        line,
                         n: stretch.n,
                         file: stretch.file.clone(),
                         page: stretch.page,
                         text: stretch.text[range].to_owned(),
-                        score: score.unwrap_or_default(),
+                        score: self.scores[line].unwrap_or_default(),
                         gap,
                     });
                 }
@@ -57,26 +60,38 @@ impl Evidence {
     /// The lines of a stretch. One that was not looked at is too short to say something by itself: it goes with what it
     /// stands above and, at the end, with what it stands below. Nothing that was left out between two lines, such as
     /// orders to a model, comes back in.
-    fn units(&self, at: usize, stretch: &Stretch) -> Vec<(Range<usize>, Option<f32>)> {
-        let mut units: Vec<(Range<usize>, Option<f32>)> = Vec::new();
-        for (line, score) in self.lines.iter().zip(&self.scores).filter(|(line, _)| line.stretch == at) {
+    fn units(&self, at: usize, stretch: &Stretch) -> Vec<Unit> {
+        let mut units: Vec<Unit> = Vec::new();
+        let looked_at = |unit: &Unit| self.scores[unit.line].is_some();
+        for (line, Line { range, .. }) in self.lines.iter().enumerate().filter(|(_, line)| line.stretch == at) {
             match units.last_mut() {
-                Some((range, known @ None))
-                    if range.len() <= HEADING_BYTES && is_blank(stretch, range.end..line.range.start) =>
+                Some(unit)
+                    if !looked_at(unit)
+                        && unit.range.len() <= HEADING_BYTES
+                        && is_blank(stretch, unit.range.end..range.start) =>
                 {
-                    (range.end, *known) = (line.range.end, *score);
+                    (unit.range.end, unit.line) = (range.end, line);
                 }
-                _ => units.push((line.range.clone(), *score)),
+                _ => units.push(Unit { range: range.clone(), line }),
             }
         }
-        if let [.., (before, _), (last, None)] = units.as_mut_slice()
-            && is_blank(stretch, before.end..last.start)
+        if let [.., before, last] = units.as_mut_slice()
+            && !looked_at(last)
+            && is_blank(stretch, before.range.end..last.range.start)
         {
-            before.end = last.end;
+            before.range.end = last.range.end;
             units.pop();
         }
         units
     }
+}
+
+/// Lines that go together.
+struct Unit {
+    /// Bytes in the page's text.
+    range: Range<usize>,
+    /// The last one, or the one that was looked at.
+    line: usize,
 }
 
 fn is_blank(stretch: &Stretch, range: Range<usize>) -> bool {

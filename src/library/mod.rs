@@ -16,6 +16,7 @@ mod feedback;
 mod followup;
 mod ingest;
 mod lexical;
+mod looks;
 mod mend;
 mod model;
 mod names;
@@ -56,7 +57,7 @@ pub use self::{
     ingest::{Cautioned, OnProgress, Progress},
     mend::Mended,
     model::Model,
-    refuse::{Grade, States},
+    refuse::{Grade, Heard},
     reindex::EmbedderChoice,
     retrieve::{Stage, Steps, Trace},
     search::{AlsoIn, Found, Passage, SearchRequest, Why},

@@ -6,10 +6,13 @@ use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::Signals;
+use super::{
+    evidence::Signals,
+    looks::{Pointers, shares},
+};
 use crate::{
     error::{Error, Kind, Result},
-    generate::{GenerateError, Generator, Progress},
+    generate::{GenerateError, Generator, Head, Look, Progress},
     prompt::Fitted,
 };
 
@@ -42,6 +45,12 @@ pub(super) struct Refusal {
     holds: Option<Probe>,
     /// Whether the answer is yes, by the state in which it would begin it.
     yes: Option<Probe>,
+    /// Log-odds of yes or of no from which the answer says so.
+    #[serde(default)]
+    sure_above: f32,
+    /// Where the model looks when it is asked whether the passages hold an answer.
+    #[serde(default)]
+    pointers: Pointers,
 }
 
 /// A linear probe (Alain, Bengio 2016): the log-odds of something by a hidden state of the model.
@@ -96,6 +105,10 @@ impl Refusal {
     }
 
     pub(super) fn grade(&self, signals: &Signals) -> Grade {
+        if self.holds.is_some() && signals.state_holds.is_none() {
+            // A model that tells nothing of itself refuses in words.
+            return Grade::Answered;
+        }
         let probability = self.probability(signals);
         let says_it = signals.words >= SAYS_IT_WORDS && signals.nearest >= SAYS_IT_COSINE;
         if probability < self.refuse_below && !says_it {
@@ -107,38 +120,84 @@ impl Refusal {
         }
     }
 
-    /// Has the model say whether the passages hold an answer and, where yes or no is asked for, which. The passages are
-    /// read once for all of it and the answer. `on_progress` may break off; what was not heard stays unknown.
+    /// Has the model say whether the passages hold an answer and, where yes or no is asked for, which; looks at where it
+    /// looks with the heads that point at answers, or with `all_heads`. The passages are read once for all of it and the
+    /// answer. `on_progress` may break off; what was not heard stays unknown.
     pub(super) fn ask_model(
         &self,
         fitted: &Fitted,
         model: &mut dyn Generator,
+        all_heads: bool,
         signals: &mut Signals,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> std::result::Result<States, GenerateError> {
+    ) -> std::result::Result<Heard, GenerateError> {
         let log_odds = |probe: &Option<Probe>, state: &[f32]| probe.as_ref().and_then(|probe| probe.log_odds(state));
-        let mut states = States { holds: model.hidden_state(&fitted.check, on_progress)?, yes: Vec::new() };
-        signals.state_holds = log_odds(&self.holds, &states.holds);
-        if signals.yes_no {
-            states.yes = model.hidden_state(&fitted.answer, on_progress)?;
-            signals.state_yes = log_odds(&self.yes, &states.yes);
+        let mut heard = Heard::default();
+        let heads = (!all_heads).then(|| self.pointers.heads.clone());
+        if let Some(seen) = model.look(&fitted.check, Look { heads }, on_progress)? {
+            let shares = shares(fitted, &seen).into_iter().zip(&fitted.places);
+            heard.shares = shares.map(|(shares, (excerpt, _))| (*excerpt, shares)).collect();
+            heard.heads = seen.attention.into_iter().map(|(head, _)| head).collect();
+            heard.holds = seen.state;
         }
-        Ok(states)
+        signals.state_holds = log_odds(&self.holds, &heard.holds);
+        if signals.yes_no {
+            let seen = model.look(&fitted.answer, Look { heads: Some(Vec::new()) }, on_progress)?;
+            heard.yes = seen.map(|seen| seen.state).unwrap_or_default();
+            signals.state_yes = log_odds(&self.yes, &heard.yes);
+        }
+        Ok(heard)
+    }
+
+    /// Whether the answer to a yes/no question is yes; nothing where the model must say so itself.
+    pub(super) fn verdict(&self, signals: &Signals) -> Option<Verdict> {
+        let log_odds = signals.state_yes?;
+        Some(match log_odds >= 0.0 {
+            _ if log_odds.abs() < self.sure_above => Verdict::Unsure,
+            true => Verdict::Yes,
+            false => Verdict::No,
+        })
+    }
+
+    /// What a look of all the heads that point at answers is worth beside a sentence's own score.
+    pub(super) fn worth_of_looks(&self) -> f32 {
+        self.pointers.weight
     }
 }
 
-/// What the model's answer to a yes/no question begins with; nothing where it begins it by itself.
-pub(super) fn verdict(signals: &Signals) -> Option<&'static str> {
-    signals.state_yes.map(|log_odds| if log_odds >= 0.0 { "Yes." } else { "No." })
+/// Whether an answer is yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is.
+    Yes,
+    /// It is no.
+    No,
+    /// It is one of both, and not sure enough which.
+    Unsure,
 }
 
-/// Hidden states of the model, for fitting.
+impl Verdict {
+    /// What the answer begins with.
+    pub(super) fn opening(self) -> &'static str {
+        match self {
+            Self::Yes => "Yes.",
+            Self::No => "No.",
+            Self::Unsure => "",
+        }
+    }
+}
+
+/// What the model tells without words.
 #[derive(Debug, Clone, Default)]
-pub struct States {
-    /// Where it is asked whether the passages hold an answer.
+pub struct Heard {
+    /// Its hidden state where it is asked whether the passages hold an answer.
     pub holds: Vec<f32>,
-    /// Where it would begin the answer to a yes/no question.
+    /// That where it would begin the answer to a yes/no question.
     pub yes: Vec<f32>,
+    /// The heads that were looked at.
+    pub heads: Vec<Head>,
+    /// For each excerpt that it has read: which one, and its share in the attention of each of those heads.
+    pub shares: Vec<(usize, Vec<f32>)>,
 }
 
 /// The signals as numbers, by the names that the fitted weights have.
@@ -202,6 +261,7 @@ mod tests {
         assert_eq!((probe.log_odds(&[3.0, 1.0]), probe.log_odds(&[3.0])), (Some(2.0), None));
         let grade = |state| refusal.grade(&Signals { state_holds: Some(state), ..Signals::default() });
         assert_eq!([grade(-1.0), grade(-0.4), grade(2.0)], [Grade::NotInFiles, Grade::Partly, Grade::Answered]);
+        assert_eq!(refusal.grade(&Signals::default()), Grade::Answered, "nothing was heard");
         std::fs::write(file.path(), "[{").expect("is written");
         assert_eq!(load().expect_err("it is cut off").code, "bad_refusals");
     }
@@ -230,8 +290,16 @@ mod tests {
     }
 
     #[test]
-    fn the_likelier_verdict_begins_the_answer() {
-        let verdict = |state_yes| verdict(&Signals { state_yes, ..Signals::default() });
-        assert_eq!([verdict(Some(0.2)), verdict(Some(-0.2)), verdict(None)], [Some("Yes."), Some("No."), None]);
+    fn the_likelier_verdict_begins_the_answer_if_it_is_sure_enough() {
+        let refusal = Refusal { sure_above: 0.5, ..Refusal::default() };
+        let check = |state_yes, expected| {
+            let verdict = refusal.verdict(&Signals { state_yes, ..Signals::default() });
+            assert_eq!(verdict, expected, "{state_yes:?}");
+        };
+        check(Some(0.6), Some(Verdict::Yes));
+        check(Some(-0.6), Some(Verdict::No));
+        check(Some(0.4), Some(Verdict::Unsure));
+        check(Some(-0.4), Some(Verdict::Unsure));
+        check(None, None);
     }
 }

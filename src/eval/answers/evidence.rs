@@ -21,7 +21,7 @@ use crate::{
         set::{EvalSet, Query},
         write_lines,
     },
-    library::{Library, Quote, SearchRequest},
+    library::{Excerpt, Library, Quote, SearchRequest},
 };
 
 /// Chooses evidence for a sample of the questions and prints how often it is the right one.
@@ -54,7 +54,15 @@ pub(in crate::eval) async fn measure(
                 "quotes_ms": judged.quotes_ms,
             });
             if !args.without_model {
-                line["states"] = json!({ "holds": judged.states.holds, "yes": judged.states.yes });
+                let heard = &judged.heard;
+                line["states"] = json!({ "holds": heard.holds, "yes": heard.yes });
+                let excerpt = |(at, shares): &(usize, Vec<f32>)| {
+                    let Excerpt { file, page, text, score, .. } = &judged.excerpts[*at];
+                    let is_gold = is_evidence(query, file, text);
+                    json!({ "file": file, "page": page, "text": text, "score": score, "in_gold": is_gold, "shares": shares })
+                };
+                line["heads"] = heard.heads.iter().map(|head| json!([head.layer, head.head])).collect();
+                line["excerpts"] = heard.shares.iter().map(excerpt).collect();
             }
             kept.add(&id, line)?;
         }
