@@ -10,9 +10,9 @@ it (with `--without-model` where no generator is named). Needs numpy.
 With a generator, linear probes of its hidden state are fitted: does the prompt hold an answer, and is it yes? The first
 of them decides alone; together with the other signals it did worse on new wordings. Of the heads the one that finds the
 evidence best among what the model reads is taken, and what its attention is worth beside a sentence's own score: two
-and more were no better.
-Without a generator, a logistic regression over the signals of the search decides. Figures come from cross-validation in which no document, and then no wording of a
-question, is in both halves. Questions whose evidence was taken out are learned from and not counted in figures.
+and more were no better. Without a generator, a logistic regression over the signals of the search decides. Figures come
+from cross-validation in which no wording of a question, and then no document, is in both halves. Questions whose
+evidence was taken out are learned from and not counted in figures.
 
 Printed: AUC; precision, recall and F1 of refusing at the threshold that refuses at most 15 % of the answerable
 questions, and at the one in use; risk and coverage: of the questions that are answered at each threshold, the share that
@@ -34,8 +34,10 @@ FALSE_REFUSALS = .15
 # Refused where it is likelier that there is no answer: the nearest quotes are shown all the same.
 REFUSE_BELOW = .5
 PARTLY_BELOW = .6
+# An answer says yes or no from odds of two to one.
+SURE_ABOVE = .7
 RIDGE_OF_SIGNALS = 3.0
-RIDGE_OF_STATES = 1000.0
+RIDGE_OF_STATES = 500.0
 FOLDS = 5
 HEADS = 1
 WORTH = (.5, 1.0, 2.0, 4.0)
@@ -121,10 +123,14 @@ def fit(x, y, ridge, weight=None, start=None):
     penalty = np.full(z.shape[1], ridge)
     penalty[0] = 1e-9
     weights = np.zeros(z.shape[1])
-    for _ in range(25):
+    loss = lambda weights: weight @ (np.logaddexp(0, known + z @ weights) - y * (known + z @ weights)) + penalty @ weights ** 2 / 2
+    for _ in range(50):
         p = sigmoid(known + z @ weights)
         hessian = (z * (weight * p * (1 - p))[:, None]).T @ z + np.diag(penalty)
-        weights -= np.linalg.solve(hessian, z.T @ (weight * (p - y)) + penalty * weights)
+        step = np.linalg.solve(hessian, z.T @ (weight * (p - y)) + penalty * weights)
+        while loss(weights - step) > loss(weights) and np.abs(step).max() > 1e-9:
+            step /= 2
+        weights -= step
     plain = turn @ weights[1:] / scale
     return start[0] + weights[0] - plain @ mean, start[1] + plain
 
@@ -168,7 +174,7 @@ def given(model, row):
 
 
 def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
+    return 1 / (1 + np.exp(-np.clip(x, -500, 500)))
 
 
 def held_out(rows, group, with_model, start):
@@ -218,6 +224,8 @@ def show(name, rows, out):
                  for label in (True, False)]
         print(f'    yes from no, AUC {auc([is_yes for is_yes, _ in verdicts], [yes for _, yes in verdicts]):.3f}; '
               f'right where it is yes {share[0]:.2f}, where it is no {share[1]:.2f}')
+        sure = [(yes >= 0) == is_yes for is_yes, yes in verdicts if abs(yes) >= SURE_ABOVE]
+        print(f'    sure enough to say so {len(sure)} of {len(verdicts)}, right {np.mean(sure or [0]):.2f}')
     if pointed:
         own = found([one for one, _ in pointed], (np.array([0]), 0.0))
         both = np.mean([found([one], pointers) for one, pointers in pointed], axis=0)
@@ -268,7 +276,7 @@ def main():
     if not with_model:
         intercept, weights = model['signals']
         fitted |= {'intercept': round(float(intercept), 4), 'weights': {name: round(float(w), 4) for name, w in zip(SIGNALS, weights)}}
-    fitted |= {'refuse_below': REFUSE_BELOW, 'partly_below': PARTLY_BELOW}
+    fitted |= {'refuse_below': REFUSE_BELOW, 'partly_below': PARTLY_BELOW, 'sure_above': SURE_ABOVE}
     print(json.dumps(fitted))
     if with_model:
         heads, worth = model['pointers']

@@ -138,20 +138,15 @@ pub(super) fn answer(answer: &Answer, json: bool) {
     if answer.grade == Grade::Partly {
         println!("The files may not say all that was asked.\n");
     }
-    if answer.refused {
-        if !answer.passages.is_empty() {
-            println!("The closest passages:");
-            for passage in answer.passages.iter().take(3) {
-                println!("  [{}] {}{}", passage.n, place(passage), recognised(passage.recognised));
-            }
-        }
-    } else {
-        for citation in &answer.citations {
-            let passage = answer.passages.iter().find(|passage| passage.n == citation.n);
-            let mark = recognised(passage.and_then(|passage| passage.recognised));
-            println!("[{}] {}, page {}{mark}", citation.n, citation.file, citation.page);
-            quoted(citation);
-        }
+    let shown = if answer.refused { &answer.evidence } else { &answer.citations };
+    if answer.refused && !shown.is_empty() {
+        println!("What comes closest:");
+    }
+    for quote in shown {
+        let passage = answer.passages.iter().find(|passage| passage.n == quote.n);
+        let mark = recognised(passage.and_then(|passage| passage.recognised));
+        println!("[{}] {}, page {}{mark}", quote.n, quote.file, quote.page);
+        quoted(quote);
     }
     if !answer.differing.is_empty() {
         println!("\nYour files do not say the same; newest first:");

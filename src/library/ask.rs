@@ -263,8 +263,9 @@ impl Library {
                     answer.take(cited, grade);
                 }
                 // The files hold an answer that the model did not put into words: then their own words are it.
-                let speaks_of_it = written.signals.words >= SPEAKS_OF_IT && (grade == Grade::Answered || !says_nothing);
-                if answer.refused && self.refusal.asks_model() && speaks_of_it {
+                let signs = [grade == Grade::Answered, !says_nothing, written.signals.words >= SPEAKS_OF_IT];
+                let signs = signs.into_iter().filter(|sign| *sign).count();
+                if answer.refused && written.signals.state_holds.is_some() && signs >= 2 {
                     answer.take_nearest("", Grade::Partly);
                 }
             }
@@ -458,7 +459,8 @@ const BEARS_COSINE: f32 = 0.30;
 /// Or this share of the question's words stands in one passage.
 const BEARS_WORDS: f32 = 0.5;
 
-/// Share of the question's words from which a sentence may stand for an answer that the model did not give.
+/// Share of the question's words that is a sign of an answer: the probe's certainty and the model's words are others, and
+/// with two of them a sentence may stand for an answer that has no support.
 const SPEAKS_OF_IT: f32 = 0.5;
 
 /// Whether anything that was found has to do with the question at all. One that names a document does anyhow.

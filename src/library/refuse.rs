@@ -235,11 +235,9 @@ mod tests {
             assert!(one.weights.keys().all(|name| known.contains(&name.as_str())), "{one:?}");
             assert!(one.refuse_below <= one.partly_below && one.partly_below <= 1.0, "{one:?}");
             let asks = one.weights.contains_key("state_holds");
-            assert_eq!(
-                (asks, one.holds.is_some(), one.yes.is_some()),
-                (one.generator.is_some(), asks, asks),
-                "{one:?}"
-            );
+            let has = [one.holds.is_some(), one.yes.is_some(), !one.pointers.heads.is_empty()];
+            assert_eq!((asks, has), (one.generator.is_some(), [asks; 3]), "{one:?}");
+            assert!(one.sure_above >= 0.0 && one.pointers.weight >= 0.0, "{one:?}");
         }
         let unknown = Refusal::load(None, "another embedder", "another model").expect("there is always one");
         assert_eq!(unknown.grade(&Signals::default()), Grade::Answered);

@@ -146,7 +146,8 @@ function done(mine, { id, answer, grade, refused, left_out: leftOut, citations, 
     mine.passages = passages;
     showPassages(mine);
   }
-  if (evidence?.length && !mine.evidence.length) showEvidence(mine, evidence);
+  // Of an answer that is not there the closest quotes are what is shown; having read them, the model orders them better.
+  if (evidence?.length && (refused || !mine.evidence.length)) showEvidence(mine, evidence);
   const byNumber = new Map(mine.done.citations.map((citation) => [citation.n, citation]));
   say('');
   $('draft').hidden = true;
