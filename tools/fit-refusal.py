@@ -18,8 +18,8 @@ Printed: AUC; precision, recall and F1 of refusing at the threshold that refuses
 questions, and at the one in use; risk and coverage: of the questions that are answered at each threshold, the share that
 the files do not answer; how well yes is told from no; and how often the best sentence, and one of the best three, is
 part of the evidence, and the best one on a page of it, by its own score and with the head. --from starts from the probes
-in a file instead of from nothing, for an office with few questions of its own: what they have learned from must then not
-be among the questions, or the figures flatter. --held-out leaves out the documents of a set, to measure on it afterwards.
+in a file instead of from nothing and keeps its head, for an office with few questions of its own: what they have learned
+from must then not be among the questions, or the figures flatter. --held-out leaves out the documents of a set, to measure on it afterwards.
 --write puts what was fitted into the file (src/library/refusal.json), in place of that of the same models."""
 import argparse
 import json
@@ -53,7 +53,7 @@ def read(folder, path):
     rows = []
     for line in lines(path):
         query, signals, states = queries[line['id'].removesuffix('-negative')], line['signals'], line.get('states', {})
-        yes = (query.get('answers') or [''])[0].strip().lower().rstrip('.')
+        yes = re.split(r'\W', (query.get('answers') or [''])[0].strip().lower())[0]
         rows.append({
             'signals': [float(signals.get(name) or 0) for name in SIGNALS],
             'holds': np.array(states.get('holds') or []),
@@ -98,6 +98,8 @@ def found(rows, pointers):
 def point(rows):
     """The heads that rank the evidence best within its question, and what their attention is worth."""
     rows = [row['excerpts'] for row in rows if row['excerpts']]
+    if not rows:
+        return None
     within = np.mean([auc_of_columns(one['gold'], one['shares']) for one in rows], axis=0)
     heads = np.argsort(-within)[:HEADS]
     return heads, max(WORTH, key=lambda worth: found(rows, (heads, worth))[:2].sum())
@@ -155,13 +157,15 @@ def train(rows, with_model, start):
     if not with_model:
         return {'signals': fit(np.array([row['signals'] for row in rows]), answerable, RIDGE_OF_SIGNALS)}
     verdicts = [row for row in rows if is_yes_no(row)]
+    nothing = (0.0, np.zeros(len(rows[0]['holds'])))
     yes = np.array([row['says_yes'] for row in verdicts], float)
     # Both count alike, however many more there are of one.
     even = np.where(yes == 1, .5 / max(yes.mean(), 1e-9), .5 / max(1 - yes.mean(), 1e-9))
     return {
         'holds': fit(np.array([row['holds'] for row in rows]), answerable, RIDGE_OF_STATES, start=start.get('holds')),
-        'yes': fit(np.array([row['yes'] for row in verdicts]), yes, RIDGE_OF_STATES, even, start.get('yes')),
-        'pointers': point(rows),
+        'yes': fit(np.array([row['yes'] for row in verdicts]), yes, RIDGE_OF_STATES, even, start.get('yes')) if verdicts
+        else start.get('yes', nothing),
+        'pointers': start.get('pointers') or point(rows),
     }
 
 
@@ -233,12 +237,17 @@ def show(name, rows, out):
         print(f'    evidence @1 / @3 / page @1 ({len(pointed)} questions): own score {told(own)}, with the heads {told(both)}')
 
 
-def known_probes(path, embedder, generator):
+def known_probes(path, embedder, generator, all_heads):
     with open(path, encoding='utf8') as file:
         same = [one for one in json.load(file) if (one['embedder'], one.get('generator')) == (embedder, generator)]
     if not same:
         raise SystemExit(f'{path} has nothing for {embedder} and {generator}: leave out --from')
-    return {name: (same[0][name]['intercept'], np.array(same[0][name]['weights'])) for name in ('holds', 'yes')}
+    known = {name: (same[0][name]['intercept'], np.array(same[0][name]['weights'])) for name in ('holds', 'yes')}
+    pointers = same[0].get('pointers')
+    if pointers:
+        at = [all_heads.index([head['layer'], head['head']]) for head in pointers['heads']]
+        known['pointers'] = (np.array(at), pointers['weight'])
+    return known
 
 
 def rounded(model):
@@ -265,8 +274,13 @@ def main():
         sets.append((folder, len(rows), len(rows) + len(mine)))
         rows += mine
     with_model = args.generator is not None
-    start = known_probes(args.start, args.embedder, args.generator) if args.start else {}
+    if args.start and not with_model:
+        parser.error('--from starts from probes of a model: name it with --generator')
+    start = known_probes(args.start, args.embedder, args.generator, rows[0]['heads']) if args.start else {}
     for group in ('wording', 'document'):
+        if len({row[group] for row in rows}) < FOLDS:
+            print(f'too few {group}s to leave some out: no figures of that kind')
+            continue
         out = held_out(rows, group, with_model, start)
         for folder, first, end in sets:
             show(f'  {os.path.basename(folder.rstrip("/"))}, no {group} in both halves', rows[first:end], out[first:end])
@@ -279,10 +293,12 @@ def main():
     fitted |= {'refuse_below': REFUSE_BELOW, 'partly_below': PARTLY_BELOW, 'sure_above': SURE_ABOVE}
     print(json.dumps(fitted))
     if with_model:
-        heads, worth = model['pointers']
-        names = [dict(zip(('layer', 'head'), rows[0]['heads'][at])) for at in sorted(heads)]
-        fitted |= {'holds': rounded(model['holds']), 'yes': rounded(model['yes']), 'pointers': {'heads': names, 'weight': worth}}
-        print(f'heads: {names}, weight {worth}')
+        fitted |= {'holds': rounded(model['holds']), 'yes': rounded(model['yes'])}
+        if model['pointers']:
+            heads, worth = model['pointers']
+            names = [dict(zip(('layer', 'head'), rows[0]['heads'][at])) for at in sorted(heads)]
+            fitted |= {'pointers': {'heads': names, 'weight': worth}}
+            print(f'heads: {names}, weight {worth}')
     if args.write:
         known = []
         if os.path.exists(args.write):

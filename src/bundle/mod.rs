@@ -61,7 +61,7 @@ pub struct Record {
     pub left_out: usize,
     /// For each mark of the answer, in order: what it stands for.
     pub citations: Vec<Quoted>,
-    /// The sentences that bore most on the question before the model wrote.
+    /// The sentences that bore most on the question.
     pub evidence: Vec<Quoted>,
     /// The files that are quoted.
     pub sources: Vec<Source>,

@@ -139,8 +139,13 @@ pub(super) fn answer(answer: &Answer, json: bool) {
         println!("The files may not say all that was asked.\n");
     }
     let shown = if answer.refused { &answer.evidence } else { &answer.citations };
-    if answer.refused && !shown.is_empty() {
+    if answer.refused && !answer.passages.is_empty() {
         println!("What comes closest:");
+    }
+    if answer.refused && shown.is_empty() {
+        for passage in answer.passages.iter().take(3) {
+            println!("[{}] {}{}", passage.n, place(passage), recognised(passage.recognised));
+        }
     }
     for quote in shown {
         let passage = answer.passages.iter().find(|passage| passage.n == quote.n);

@@ -7,7 +7,7 @@ use super::cache::Memory;
 use super::gguf::{GgufFile, Rows};
 use super::linear::{Linear, apply, apply_all, apply_gated};
 use super::rope::Rope;
-use super::session::{self, LOOKING_TOKENS, Network, Part};
+use super::session::{LOOKING_TOKENS, Looks, Network, Part};
 use super::weights::{Packing, Weights};
 use super::{GenerateError, Head, math, parallel};
 
@@ -165,7 +165,7 @@ impl Transformer {
 
     /// Of each part that is looked into, by its place: what the heads of a layer that are asked after look at. Every part
     /// has its rows in `asked`.
-    fn looks(&self, layer: usize, parts: &[Part<'_>], asked: &[Asked<'_>]) -> Vec<(usize, session::Weights)> {
+    fn looks(&self, layer: usize, parts: &[Part<'_>], asked: &[Asked<'_>]) -> Vec<(usize, Looks)> {
         let width = self.heads.queries * self.heads.size;
         let looks = |(at, (part, asked)): (usize, (&Part<'_>, &Asked<'_>))| {
             let wanted = &part.inside.as_ref()?.heads;

@@ -54,11 +54,11 @@ pub(super) struct Inside {
     /// The last token's hidden state.
     pub(super) state: Vec<f32>,
     /// For each head the weights of all tokens, in the mean of the last [`LOOKING_TOKENS`] tokens.
-    pub(super) attention: Weights,
+    pub(super) attention: Looks,
 }
 
 /// Of some heads the weights of all tokens.
-pub(super) type Weights = Vec<(Head, Vec<f32>)>;
+pub(super) type Looks = Vec<(Head, Vec<f32>)>;
 
 /// The last tokens of a prompt whose looks at the others are told: about as many as ask whether passages hold an answer.
 pub(super) const LOOKING_TOKENS: usize = 24;

@@ -17,7 +17,7 @@ use super::{
     Excerpt, Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
     cite::{Cited, cite},
     differing::differing,
-    refuse::{Heard, Verdict},
+    refuse::{Heard, Looking, Verdict},
     retrieve::{Retrieved, Steps},
     search::{checked_question, too_many},
 };
@@ -78,7 +78,8 @@ pub struct Answer {
     /// What each of several documents says, newest first, where they do not say the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<Version>,
-    /// The sentences that bear most on the question, as they were shown before the model wrote.
+    /// The sentences that bear most on the question: those that were shown before the model wrote, or others that it looks
+    /// at more.
     #[serde(default)]
     pub evidence: Vec<Quote>,
     /// The passages that were found.
@@ -100,7 +101,7 @@ pub struct Timings {
     /// Until the quotes were there.
     #[serde(default)]
     pub quotes_ms: u64,
-    /// Until the first word, waiting in the queue included; absent when no model was asked.
+    /// Until the first word, waiting in the queue included; absent when the model gave none.
     pub first_token_ms: Option<u64>,
     /// Until the end.
     pub total_ms: u64,
@@ -239,7 +240,7 @@ impl Library {
             }
             answer.signals = written.signals;
             if !written.looks.is_empty() {
-                evidence.looked_at(&written.looks, self.refusal.worth_of_looks());
+                evidence.take_looks(&written.looks, self.refusal.worth_of_looks());
                 answer.evidence = evidence.quotes(&asked);
             }
             answer.timings.first_token_ms = written.first_token.map(|at| (at - started).as_millis() as u64);
@@ -262,7 +263,7 @@ impl Library {
                         self.blocking(move |_| Ok(cite(&text, &question, &asked, &evidence, unsupported))).await?;
                     answer.take(cited, grade);
                 }
-                // The files hold an answer that the model did not put into words: then their own words are it.
+                // Two of three signs of an answer that the model did not put into words: then the files' own words are it.
                 let signs = [grade == Grade::Answered, !says_nothing, written.signals.words >= SPEAKS_OF_IT];
                 let signs = signs.into_iter().filter(|sign| *sign).count();
                 if answer.refused && written.signals.state_holds.is_some() && signs >= 2 {
@@ -298,7 +299,7 @@ impl Library {
                 let mut looks = Vec::new();
                 if refusal.asks_model() {
                     let on_progress = &mut |_: Progress<'_>| goes_on(!events.is_closed());
-                    let heard = refusal.ask_model(&fitted, model, false, &mut signals, on_progress)?;
+                    let heard = refusal.ask_model(&fitted, model, Looking::AtPointers, &mut signals, on_progress)?;
                     let mean = |shares: &[f32]| shares.iter().sum::<f32>() / shares.len().max(1) as f32;
                     looks = heard.shares.iter().map(|(at, shares)| (excerpts[*at].line, mean(shares))).collect();
                 }
@@ -306,10 +307,10 @@ impl Library {
                     return Ok(Written { signals, looks, ..Written::default() });
                 }
                 if let Some(verdict) = refusal.verdict(&signals) {
-                    if verdict != Verdict::Unsure {
+                    let first_token = (verdict != Verdict::Unsure).then(Instant::now);
+                    if first_token.is_some() {
                         send_soon(&events, AskEvent::Piece(verdict.opening().to_owned()));
                     }
-                    let first_token = Some(Instant::now());
                     return Ok(Written { verdict: Some(verdict), first_token, signals, looks, generated: None });
                 }
                 let options = GenerateOptions { max_tokens: budget.answer_tokens, ..GenerateOptions::default() };
@@ -371,7 +372,7 @@ impl Library {
                     let model = model.open()?;
                     let fitted = prompt::fit(&prompts, model, &question, &excerpts, budget)?;
                     let on_progress = &mut |_: Progress<'_>| ControlFlow::Continue(());
-                    let heard = refusal.ask_model(&fitted, model, true, &mut signals, on_progress)?;
+                    let heard = refusal.ask_model(&fitted, model, Looking::AtAll, &mut signals, on_progress)?;
                     Ok::<_, GenerateError>((signals, heard))
                 })
                 .await??;
@@ -459,8 +460,9 @@ const BEARS_COSINE: f32 = 0.30;
 /// Or this share of the question's words stands in one passage.
 const BEARS_WORDS: f32 = 0.5;
 
-/// Share of the question's words that is a sign of an answer: the probe's certainty and the model's words are others, and
-/// with two of them a sentence may stand for an answer that has no support.
+/// Share of the question's words in the sentence that is nearest by itself from which it is a sign of an answer; others
+/// are the probe's certainty and that the model wrote one. With two of them a sentence stands for an answer without
+/// support.
 const SPEAKS_OF_IT: f32 = 0.5;
 
 /// Whether anything that was found has to do with the question at all. One that names a document does anyhow.

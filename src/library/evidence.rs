@@ -33,7 +33,8 @@ pub struct Quote {
     /// Where it stands on the page, a box a line: `x0, y0, x1, y1` in points from the lower left corner. None where the
     /// format has no positions.
     pub boxes: Vec<[f32; 4]>,
-    /// How much it bears on the question: cosine in meaning, and more for the question's words.
+    /// How much it bears on the question: cosine in meaning, more for the question's words and, once the model has read
+    /// it, for how much the model looks at it.
     pub score: f32,
 }
 
@@ -69,6 +70,8 @@ pub(super) struct Evidence {
     pub lines: Vec<Line>,
     /// How much each line bears on the question; nothing for one that was not looked at.
     pub scores: Vec<Option<f32>>,
+    /// What the model's looks add to each, once it has read them.
+    pub looks: Vec<f32>,
     pub rarity: Rarity,
     pub signals: Signals,
 }
@@ -212,14 +215,14 @@ fn weighed(
         yes_no: Form::of(asked) == Form::YesNo,
         ..Signals::default()
     };
-    Evidence { stretches, lines, scores, rarity, signals }
+    Evidence { looks: vec![0.0; lines.len()], stretches, lines, scores, rarity, signals }
 }
 
 impl Evidence {
     /// The best quotes, best first: sentences that stand at several places once.
     pub(super) fn quotes(&self, asked: &str) -> Vec<Quote> {
-        let mut ranked: Vec<(usize, f32)> =
-            self.scores.iter().enumerate().filter_map(|(at, score)| Some((at, (*score)?))).collect();
+        let scores = self.scores.iter().zip(&self.looks).enumerate();
+        let mut ranked: Vec<(usize, f32)> = scores.filter_map(|(at, (own, look))| Some((at, (*own)? + look))).collect();
         ranked.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
         let wanted = distinct(sparse::terms(asked));
         let mut shown: Vec<Quote> = Vec::new();
@@ -395,7 +398,8 @@ pub(super) mod tests {
         let stretches: Vec<Stretch> = texts.iter().enumerate().map(stretch).collect();
         let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
         let rarity = Rarity::of(&lines);
-        Evidence { scores: vec![Some(0.5); lines.len()], stretches, lines, rarity, signals: Signals::default() }
+        let (scores, looks) = (vec![Some(0.5); lines.len()], vec![0.0; lines.len()]);
+        Evidence { scores, looks, stretches, lines, rarity, signals: Signals::default() }
     }
 
     #[test]

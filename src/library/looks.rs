@@ -68,11 +68,12 @@ fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
 }
 
 impl Evidence {
-    /// Takes into account how much the model looks at some of the lines: a share of its attention for each.
-    pub(super) fn looked_at(&mut self, shares: &[(usize, f32)], weight: f32) {
+    /// Takes into account how much the model looks at some of the lines: for each its share of the attention to all of
+    /// them. A line that was not compared with the question stays out of the quotes all the same.
+    pub(super) fn take_looks(&mut self, shares: &[(usize, f32)], weight: f32) {
         for (line, share) in shares {
-            if let Some(Some(score)) = self.scores.get_mut(*line) {
-                *score += weight * share;
+            if let Some(look) = self.looks.get_mut(*line) {
+                *look = weight * share;
             }
         }
     }
@@ -120,8 +121,8 @@ mod tests {
         for score in &mut evidence.scores[..2] {
             *score = Some(0.5);
         }
-        evidence.looked_at(&[(1, 0.8), (0, 0.2), (2, 0.5), (99, 0.5)], 2.0);
-        assert_eq!(evidence.quotes("What?")[0].quote, "Pets are welcome in the house.");
-        assert_eq!(evidence.scores[2], None);
+        evidence.take_looks(&[(1, 0.8), (0, 0.2), (2, 0.9), (99, 0.5)], 2.0);
+        let quotes: Vec<String> = evidence.quotes("What?").into_iter().map(|quote| quote.quote).collect();
+        assert_eq!(quotes, ["Pets are welcome in the house.", "The rent is due on the first day."]);
     }
 }

@@ -68,8 +68,8 @@ impl Probe {
     }
 }
 
-/// A question that a sentence answers in its own words is not refused, whatever the probe says: people ask so more often
-/// than the sets that it is fitted on, whose five questions with such a sentence can all be answered.
+/// A question that a sentence answers in its own words is not refused, whatever the probe says. All five such questions
+/// of the public sets can be answered.
 const SAYS_IT_WORDS: f32 = 0.7;
 const SAYS_IT_COSINE: f32 = 0.5;
 
@@ -120,20 +120,20 @@ impl Refusal {
         }
     }
 
-    /// Has the model say whether the passages hold an answer and, where yes or no is asked for, which; looks at where it
-    /// looks with the heads that point at answers, or with `all_heads`. The passages are read once for all of it and the
-    /// answer. `on_progress` may break off; what was not heard stays unknown.
+    /// Has the model say whether the passages hold an answer and, where yes or no is asked for, which; and sees where it
+    /// looks. The passages are read once for all of it and the answer. `on_progress` may break off; what was not heard
+    /// stays unknown.
     pub(super) fn ask_model(
         &self,
         fitted: &Fitted,
         model: &mut dyn Generator,
-        all_heads: bool,
+        looking: Looking,
         signals: &mut Signals,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> std::result::Result<Heard, GenerateError> {
         let log_odds = |probe: &Option<Probe>, state: &[f32]| probe.as_ref().and_then(|probe| probe.log_odds(state));
         let mut heard = Heard::default();
-        let heads = (!all_heads).then(|| self.pointers.heads.clone());
+        let heads = (looking == Looking::AtPointers).then(|| self.pointers.heads.clone());
         if let Some(seen) = model.look(&fitted.check, Look { heads }, on_progress)? {
             let shares = shares(fitted, &seen).into_iter().zip(&fitted.places);
             heard.shares = shares.map(|(shares, (excerpt, _))| (*excerpt, shares)).collect();
@@ -185,6 +185,15 @@ impl Verdict {
             Self::Unsure => "",
         }
     }
+}
+
+/// Whose looks are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looking {
+    /// Those of the heads that point at answers.
+    AtPointers,
+    /// Those of all heads, to find such as point at answers.
+    AtAll,
 }
 
 /// What the model tells without words.

@@ -59,7 +59,7 @@ pub(in crate::eval) async fn measure(
                 let excerpt = |(at, shares): &(usize, Vec<f32>)| {
                     let Excerpt { file, page, text, score, .. } = &judged.excerpts[*at];
                     let is_gold = is_evidence(query, file, text);
-                    json!({ "file": file, "page": page, "text": text, "score": score, "in_gold": is_gold, "shares": shares })
+                    json!({ "file": file, "page": page, "score": score, "in_gold": is_gold, "shares": shares })
                 };
                 line["heads"] = heard.heads.iter().map(|head| json!([head.layer, head.head])).collect();
                 line["excerpts"] = heard.shares.iter().map(excerpt).collect();

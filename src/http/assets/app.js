@@ -116,6 +116,13 @@ function showEvidence(mine, quotes) {
   $('nearest-list').replaceChildren(...evidenceOf(mine));
 }
 
+/** What the answer says beyond the draft, for those who have heard the draft; all of it, where it says something else. */
+function unheard({ text, done }) {
+  const [draft, whole] = [text, bare(done.text)].map((said) => said.replace(/\s+/g, ' ').trim());
+  if (draft.includes(whole)) return '';
+  return whole.startsWith(draft) ? whole.slice(draft.length).trim() : whole;
+}
+
 function piece(mine, text) {
   mine.first ??= performance.now() - mine.started;
   mine.text += text;
@@ -158,7 +165,8 @@ function done(mine, { id, answer, grade, refused, left_out: leftOut, citations, 
   if (!refused && !byNumber.size) {
     $('answer').append(h('p', { class: 'unsure' }, 'No sentence of this answer could be tied to a passage. Read the passages below before you rely on it.'));
   }
-  $('spoken').append(h('p', {}, `${mine.unspoken ?? ''} ${refused ? answer : `End of the answer, ${count(byNumber.size, 'source')}.`}`));
+  const spoken = refused ? answer : `${unheard(mine)} End of the answer, ${count(byNumber.size, 'source')}.`;
+  $('spoken').append(h('p', {}, `${mine.unspoken ?? ''} ${spoken}`));
   // The sources take the place of the quotes; of an answer that is not there the quotes are the closest.
   $('nearest').hidden = !refused || !mine.evidence.length;
   if (refused) $('nearest-title').textContent = 'Closest in your files';
