@@ -68,7 +68,7 @@ pub(super) struct Line {
 pub(super) struct Evidence {
     pub stretches: Vec<Stretch>,
     pub lines: Vec<Line>,
-    /// How much each line bears on the question; nothing for one that was not looked at.
+    /// How much each line bears on the question; nothing for one that was not compared with it.
     pub scores: Vec<Option<f32>>,
     /// What the model's looks add to each, once it has read them.
     pub looks: Vec<f32>,
@@ -123,17 +123,15 @@ impl Library {
         let shown = passages.to_vec();
         let stretches = self.blocking(move |library| library.stretches(&shown)).await?;
         let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
-        let looked_at: Vec<usize> = lines
+        let compared: Vec<usize> = lines
             .iter()
             .enumerate()
             .filter(|(_, line)| says_something(&stretches[line.stretch].text[line.range.clone()]))
             .map(|(at, _)| at)
             .take(MOST_LINES)
             .collect();
-        let texts: Vec<String> = looked_at
-            .iter()
-            .map(|at| stretches[lines[*at].stretch].text[lines[*at].range.clone()].to_owned())
-            .collect();
+        let texts: Vec<String> =
+            compared.iter().map(|at| stretches[lines[*at].stretch].text[lines[*at].range.clone()].to_owned()).collect();
         let question = asked.to_owned();
         let cosines = if texts.is_empty() {
             Vec::new()
@@ -149,7 +147,7 @@ impl Library {
                 })
                 .await??
         };
-        Ok(weighed(asked, passages, stretches, lines, &looked_at, &cosines))
+        Ok(weighed(asked, passages, stretches, lines, &compared, &cosines))
     }
 
     /// The stored pages that the passages show. Blocks.
@@ -178,7 +176,7 @@ fn weighed(
     passages: &[Passage],
     stretches: Vec<Stretch>,
     lines: Vec<Line>,
-    looked_at: &[usize],
+    compared: &[usize],
     cosines: &[f32],
 ) -> Evidence {
     let rarity = Rarity::of(&lines);
@@ -190,7 +188,7 @@ fn weighed(
     };
     let mut scores = vec![None; lines.len()];
     let mut best = (f32::MIN, 0.0);
-    for (at, cosine) in looked_at.iter().zip(cosines) {
+    for (at, cosine) in compared.iter().zip(cosines) {
         let line = &lines[*at];
         let words = share(&|term| line.terms.iter().any(|known| known == term));
         let of_passage = OF_BEST_PASSAGE / stretches[line.stretch].n as f32;
@@ -405,11 +403,11 @@ pub(super) mod tests {
     #[test]
     fn the_sentence_that_is_near_and_holds_the_words_comes_first() {
         let evidence = page("The lease ends in May. The rent is due on the first day. Pets are welcome in the house.");
-        let looked_at: Vec<usize> =
+        let compared: Vec<usize> =
             (0..evidence.lines.len()).filter(|at| evidence.lines[*at].range.len() >= LEAST_BYTES).collect();
-        let cosines: Vec<f32> = looked_at.iter().map(|at| if *at == 1 { 0.5 } else { 0.4 }).collect();
+        let cosines: Vec<f32> = compared.iter().map(|at| if *at == 1 { 0.5 } else { 0.4 }).collect();
         let question = "When is the rent due?";
-        let evidence = weighed(question, &[], evidence.stretches, evidence.lines, &looked_at, &cosines);
+        let evidence = weighed(question, &[], evidence.stretches, evidence.lines, &compared, &cosines);
         let quotes = evidence.quotes(question);
         assert_eq!(quotes[0].quote, "The rent is due on the first day.");
         let page = &evidence.stretches[0].text;

@@ -9,7 +9,7 @@ use super::evidence::{Evidence, Line, Stretch};
 /// A sentence or row with the short lines, such as headings, that go with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Excerpt {
-    /// Which line of the evidence it is: with several, the one that was looked at.
+    /// Which line of the evidence it is: of several, the one that was compared with the question.
     pub line: usize,
     /// Number of the passage that it is part of.
     pub n: usize,
@@ -57,16 +57,16 @@ impl Evidence {
         excerpts
     }
 
-    /// The lines of a stretch. One that was not looked at is too short to say something by itself: it goes with what it
+    /// The lines of a stretch. One that was not compared with the question is too short to say something by itself: it goes with what it
     /// stands above and, at the end, with what it stands below. Nothing that was left out between two lines, such as
     /// orders to a model, comes back in.
     fn units(&self, at: usize, stretch: &Stretch) -> Vec<Unit> {
         let mut units: Vec<Unit> = Vec::new();
-        let looked_at = |unit: &Unit| self.scores[unit.line].is_some();
+        let compared = |unit: &Unit| self.scores[unit.line].is_some();
         for (line, Line { range, .. }) in self.lines.iter().enumerate().filter(|(_, line)| line.stretch == at) {
             match units.last_mut() {
                 Some(unit)
-                    if !looked_at(unit)
+                    if !compared(unit)
                         && unit.range.len() <= HEADING_BYTES
                         && is_blank(stretch, unit.range.end..range.start) =>
                 {
@@ -76,7 +76,7 @@ impl Evidence {
             }
         }
         if let [.., before, last] = units.as_mut_slice()
-            && !looked_at(last)
+            && !compared(last)
             && is_blank(stretch, before.range.end..last.range.start)
         {
             before.range.end = last.range.end;
@@ -90,7 +90,7 @@ impl Evidence {
 struct Unit {
     /// Bytes in the page's text.
     range: Range<usize>,
-    /// The last one, or the one that was looked at.
+    /// The last one, or the one that was compared with the question.
     line: usize,
 }
 
