@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::lanes::Lanes;
+use super::lanes::{AHEAD, Lanes};
 use super::portable::Portable;
 use super::{Kernel, TILE};
 #[cfg(target_arch = "x86_64")]
@@ -86,6 +86,9 @@ pub(super) unsafe fn multiply<L: Lanes>(product: &mut PanelProduct<'_>) {
 
 /// A number of a panel.
 trait Number {
+    /// Whether they come from memory and are read once, so that those ahead are fetched.
+    const STREAMS: bool;
+
     /// A register of them as floats.
     ///
     /// # Safety
@@ -94,6 +97,8 @@ trait Number {
 }
 
 impl Number for f16 {
+    const STREAMS: bool = true;
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(from: *const Self) -> L::Real {
         // SAFETY: this function's contract is the same.
@@ -102,6 +107,8 @@ impl Number for f16 {
 }
 
 impl Number for f32 {
+    const STREAMS: bool = false;
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(from: *const Self) -> L::Real {
         // SAFETY: this function's contract is the same.
@@ -150,6 +157,9 @@ unsafe fn rows<L: Lanes, N: Number, const ROWS: usize>(
             }
             for at in 0..run.len() {
                 let columns = panel.add(at * PANEL);
+                if N::STREAMS && column == 0 {
+                    L::fetch(columns.cast::<u8>().wrapping_add(AHEAD));
+                }
                 let columns = [N::load::<L>(columns), N::load::<L>(columns.add(L::COUNT))];
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let value = L::splat_real(*a.add(row * product.a_stride + at));
