@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    ops::Range,
     path::Path,
 };
 
@@ -28,7 +27,7 @@ pub struct Prompts {
     pub list: String,
     /// The form of any other answer.
     pub other: String,
-    /// Asks whether the passages hold an answer, in place of the form.
+    /// Asks whether the passages, or one of them, hold an answer, in place of the form.
     pub check: String,
 }
 
@@ -51,6 +50,7 @@ impl Prompts {
         })
     }
 
+    /// Asks for the answer to a question.
     fn messages(&self, passages: &str, question: &str) -> Vec<Message> {
         let form = match Form::of(question) {
             Form::YesNo => &self.yes_no,
@@ -59,6 +59,12 @@ impl Prompts {
             Form::Other => &self.other,
         };
         self.filled(passages, question, form)
+    }
+
+    /// Asks whether an excerpt answers a question.
+    pub(crate) fn sift(&self, question: &str, excerpt: &Excerpt) -> Vec<Message> {
+        let text = &excerpt.text[..excerpt.text.floor_char_boundary(SIFTED_BYTES)];
+        self.filled(&(heading(excerpt) + text), question, &self.check)
     }
 
     fn filled(&self, passages: &str, question: &str, form: &str) -> Vec<Message> {
@@ -78,12 +84,12 @@ impl Prompts {
             }
         }
         user.push_str(rest);
-        vec![
-            Message { role: Role::System, content: self.system.trim().to_owned() },
-            Message { role: Role::User, content: user },
-        ]
+        vec![Message::new(Role::System, self.system.trim()), Message::new(Role::User, user)]
     }
 }
+
+/// Of a longer excerpt the beginning is asked about.
+const SIFTED_BYTES: usize = 900;
 
 /// What the answer to a question begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +119,12 @@ impl Form {
             "am", "are", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must",
             "shall", "should", "was", "were", "will", "would",
         ];
+        const NUMBERS: &[&str] = &[
+            "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "thirty", "sixty",
+        ];
+        const SUBJECTS: &[&str] =
+            &["a", "an", "he", "i", "it", "my", "our", "she", "that", "the", "there", "they", "this", "we", "you"];
+        const PLACES: &[&str] = &["article", "clause", "page", "paragraph", "section"];
         const TAGS: &[&str] = &["allowed", "correct", "ok", "okay", "possible", "right", "true"];
         const AMOUNTS: &[&str] = &["much", "many", "long", "often", "old", "high", "large", "far", "soon", "late"];
         const VALUES: &[&str] = &[
@@ -143,10 +155,18 @@ impl Form {
         let words: Vec<String> =
             part.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
         let word = |at: usize| words.get(at).map_or("", String::as_str);
+        let is_number = |at: usize| word(at).starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(&word(at));
+        let either = (1..words.len()).filter(|at| word(*at) == "or").any(|or| {
+            let clause = VERBS.contains(&word(or + 1)) && SUBJECTS.contains(&word(or + 2));
+            let counted = PLACES.iter().any(|place| word(or.saturating_sub(2)).starts_with(place));
+            clause || (is_number(or - 1) && is_number(or + 1) && !counted)
+        });
         let after = |at: usize| words.iter().skip(at).take(6).any(|word| VALUES.contains(&word.as_str()));
         match word(0) {
             // "We want to assign it. OK?"
             first if TAGS.contains(&first) && words.len() == 1 => Self::YesNo,
+            // "Can we leave now or do we have to wait?", "Is it 30 or 60 days?" ask for one of two.
+            first if VERBS.contains(&first) && either => Self::Other,
             first if VERBS.contains(&first) => Self::YesNo,
             "when" | "who" | "whom" | "whose" | "where" => Self::Value,
             "how" if AMOUNTS.contains(&word(1)) => Self::Value,
@@ -178,10 +198,6 @@ pub(crate) struct Fitted {
     pub answer: Vec<Message>,
     /// Asks whether the passages hold one; begins like the other, so that the passages are read once for both.
     pub check: Vec<Message>,
-    /// The excerpts in both as they are written there.
-    pub passages: String,
-    /// Which excerpts these are, and their bytes in the passages.
-    pub places: Vec<(usize, Range<usize>)>,
 }
 
 /// The messages for a question with as many of the excerpts as fit, those that bear most on it: counted with the
@@ -197,7 +213,8 @@ pub(crate) fn fit(
     let window = model.identity().context_tokens.saturating_sub(frame + budget.answer_tokens);
     let mut left = budget.context_tokens.min(window);
     let mut order: Vec<usize> = (0..excerpts.len()).collect();
-    order.sort_by(|a, b| excerpts[*b].score.total_cmp(&excerpts[*a].score));
+    let score = |at: usize| excerpts[at].score.unwrap_or_default();
+    order.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
     let mut chosen: BTreeMap<usize, &str> = BTreeMap::new();
     let mut headed = HashSet::new();
     for at in order {
@@ -218,15 +235,14 @@ pub(crate) fn fit(
             break;
         }
     }
-    let (passages, places) = written(excerpts, &chosen);
+    let passages = written(excerpts, &chosen);
     let check = prompts.filled(&passages, question, &prompts.check);
-    Ok(Fitted { answer: prompts.messages(&passages, question), check, passages, places })
+    Ok(Fitted { answer: prompts.messages(&passages, question), check })
 }
 
-/// The chosen excerpts under the places where they stand, with a mark where something was left out, and the bytes of each.
-fn written(excerpts: &[Excerpt], chosen: &BTreeMap<usize, &str>) -> (String, Vec<(usize, Range<usize>)>) {
+/// The chosen excerpts under the places where they stand, with a mark where something was left out.
+fn written(excerpts: &[Excerpt], chosen: &BTreeMap<usize, &str>) -> String {
     let mut shown = String::new();
-    let mut places = Vec::new();
     let mut before: Option<usize> = None;
     for (at, text) in chosen {
         let excerpt = &excerpts[*at];
@@ -242,11 +258,10 @@ fn written(excerpts: &[Excerpt], chosen: &BTreeMap<usize, &str>) -> (String, Vec
             }
             shown.push_str(&heading(excerpt));
         }
-        places.push((*at, shown.len()..shown.len() + text.len()));
         shown.push_str(text);
         before = Some(*at);
     }
-    (shown, places)
+    shown
 }
 
 fn heading(excerpt: &Excerpt) -> String {
@@ -289,6 +304,23 @@ mod tests {
             Form::List,
             &["What are the duties of the tenant?", "Which medicines does he take?", "List the parties."],
         );
+        check(
+            Form::Other,
+            &[
+                "Can we leave now, or do we have to wait?",
+                "Is it 30 or 60 days?",
+                "Is it the usual three or five years?",
+            ],
+        );
+        check(
+            Form::YesNo,
+            &[
+                "Can she sublet or assign it?",
+                "Is it over or not?",
+                "Did she leave a trust or will?",
+                "Do clauses 3 or 4 mention rent?",
+            ],
+        );
         check(Form::Other, &["How can it be terminated?", "Which law governs the lease?", "Why was it ended?"]);
     }
 
@@ -300,7 +332,7 @@ mod tests {
             file: "lease.pdf".to_owned(),
             page,
             text: text.to_owned(),
-            score: 0.0,
+            score: None,
             gap,
         };
         let excerpts = [
@@ -311,9 +343,7 @@ mod tests {
         ];
         let check = |chosen: &[usize], expected: &str| {
             let chosen = chosen.iter().map(|at| (*at, excerpts[*at].text.as_str())).collect();
-            let (shown, places) = written(&excerpts, &chosen);
-            assert_eq!(shown, expected);
-            assert!(places.iter().all(|(at, range)| shown[range.clone()] == *excerpts[*at].text), "{places:?}");
+            assert_eq!(written(&excerpts, &chosen), expected);
         };
         check(&[0, 1, 2], "[1] lease.pdf, page 1\nThe rent is $40. It is due in May.\nPets may stay.");
         check(&[0, 2, 3], "[1] lease.pdf, page 1\nThe rent is $40. … Pets may stay.\n\n[1] lease.pdf, page 2\nSigned.");

@@ -66,10 +66,6 @@ pub struct EvalArgs {
     /// Leave the language model out in the stage `evidence`
     #[arg(long)]
     without_model: bool,
-    /// In the stage `evidence`, judge each answerable question once more without the sentences that answer it, for
-    /// tools/fit-refusal.py to learn from
-    #[arg(long)]
-    negatives: bool,
     /// In the stage `answer`, also time a plain pipeline with llama.cpp: the folder in which `npm install node-llama-cpp
     /// @node-llama-cpp/linux-x64` was run
     #[arg(long, value_name = "DIR")]

@@ -62,32 +62,6 @@ pub(super) fn attend(asked: &[Asked<'_>], heads: Heads) -> Buffer {
     out
 }
 
-/// How much one head of the queries looks at each token of a conversation: its weights in the mean of the rows.
-pub(super) fn weights(asked: &Asked<'_>, heads: Heads, head: usize) -> Vec<f32> {
-    let size = heads.size;
-    let width = heads.queries * size;
-    let rows = asked.queries.len() / width;
-    let seen = asked.position + rows;
-    let stride = seen.next_multiple_of(PANEL);
-    let mut scores = Buffer::new(rows * stride);
-    for panel in 0..stride / PANEL {
-        let a = &asked.queries[head * size..];
-        let out = &mut scores[panel * PANEL..];
-        let panel = asked.cache.keys(head * heads.keys / heads.queries, panel);
-        PanelProduct { rows, a, a_stride: width, panel, out, out_stride: stride, adds: false }.compute();
-    }
-    let mut mean = vec![0.0; seen];
-    for (row, scores) in scores.chunks_exact_mut(stride).enumerate() {
-        let end = asked.position + row + 1;
-        let start = asked.window.map_or(0, |window| end.saturating_sub(window));
-        let (mut highest, mut total) = (f32::NEG_INFINITY, 0.0);
-        math::softmax_step(&mut scores[start..end], heads.scale, &mut highest, &mut total);
-        let share = 1.0 / (total * rows as f32);
-        mean[start..end].iter_mut().zip(&scores[start..end]).for_each(|(mean, weight)| *mean += weight * share);
-    }
-    mean
-}
-
 /// A few rows of one conversation in one key-value head.
 struct Part<'a> {
     asked: &'a Asked<'a>,
@@ -250,30 +224,6 @@ mod tests {
         check_window(60, 700, 32, Some(64));
         check_window(60, 10, 32, Some(1));
         check_window(60, 600, 32, Some(1000));
-    }
-
-    #[test]
-    fn weights_are_those_that_values_are_mixed_by() {
-        let heads = Heads { queries: 4, keys: 2, size: 32, scale: 0.2 };
-        for window in [None, Some(20)] {
-            let mut cache = Cache::new(heads.keys, heads.size);
-            let (tokens, rows) = (70, 3);
-            let (keys, values) = (noise(tokens * 64, 2), noise(tokens * 64, 3));
-            cache.append(0, &keys, &values);
-            let queries = noise(rows * 128, 1);
-            let asked = Asked { queries: &queries, cache: &cache, position: tokens - rows, window };
-            let attended = attend(&[Asked { ..asked }], heads);
-            for head in 0..heads.queries {
-                let weights = weights(&asked, heads, head);
-                assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5 && weights.len() == tokens);
-                for n in 0..heads.size {
-                    let value = |token: usize| values[token * 64 + head / 2 * heads.size + n];
-                    let mixed: f32 = weights.iter().enumerate().map(|(token, weight)| weight * value(token)).sum();
-                    let found: f32 = (0..rows).map(|row| attended[row * 128 + head * heads.size + n]).sum();
-                    assert!((mixed - found / rows as f32).abs() < 1e-3, "{window:?}, head {head}, {n}");
-                }
-            }
-        }
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Our own forward pass for Llama, Qwen2, Qwen3 and Gemma 3: several conversations at once, prompts in blocks, attention
 //! without copies, the last layer only where scores are wanted. What tells the architectures apart is data.
 
-use super::attention::{self, Asked, Heads, attend};
+use super::attention::{Asked, Heads, attend};
 use super::buffers::Buffer;
 use super::cache::Memory;
 use super::gguf::{GgufFile, Rows};
 use super::linear::{Linear, apply, apply_all, apply_gated};
 use super::rope::Rope;
-use super::session::{LOOKING_TOKENS, Looks, Network, Part};
+use super::session::{Network, Part};
 use super::weights::{Packing, Weights};
-use super::{GenerateError, Head, math, parallel};
+use super::{GenerateError, math, parallel};
 
 /// Tokens of a prompt that are read at once: enough to use every core, few enough to stop soon and to stay in cache.
 const BLOCK_TOKENS: usize = 256;
@@ -163,21 +163,6 @@ impl Transformer {
         (self.layers.len() * 2 / 3).max(1)
     }
 
-    /// Of each part that is looked into, by its place: what the heads of a layer that are asked after look at. Every part
-    /// has its rows in `asked`.
-    fn looks(&self, layer: usize, parts: &[Part<'_>], asked: &[Asked<'_>]) -> Vec<(usize, Looks)> {
-        let width = self.heads.queries * self.heads.size;
-        let looks = |(at, (part, asked)): (usize, (&Part<'_>, &Asked<'_>))| {
-            let wanted = &part.inside.as_ref()?.heads;
-            let first = (asked.queries.len() / width).saturating_sub(LOOKING_TOKENS);
-            let last = Asked { queries: &asked.queries[first * width..], position: asked.position + first, ..*asked };
-            let heads = (0..self.heads.queries).map(|head| Head { layer, head });
-            let heads = heads.filter(|head| wanted.as_ref().is_none_or(|wanted| wanted.contains(head)));
-            Some((at, heads.map(|head| (head, attention::weights(&last, self.heads, head.head))).collect()))
-        };
-        parts.iter().zip(asked).enumerate().filter_map(looks).collect()
-    }
-
     /// The feed-forward half of a layer.
     fn feed(&self, layer: &Layer, rows: &mut [f32]) -> Result<(), GenerateError> {
         let normed = self.normed(rows, &layer.feed_norm);
@@ -245,10 +230,6 @@ impl Network for Transformer {
                 })
                 .collect();
             let attended = attend(&asked, self.heads);
-            let looks: Vec<_> = if is_last { Vec::new() } else { self.looks(at, parts, &asked) };
-            for (part, looks) in looks {
-                parts[part].inside.as_mut().expect("it is looked into").attention.extend(looks);
-            }
             let added = apply(&layer.attention_output, &attended)?;
             self.add_normed(&mut rows, &added, layer.attended_norm.as_ref());
             self.feed(layer, &mut rows)?;
@@ -292,8 +273,8 @@ fn keep_states(rows: &[f32], parts: &mut [Part<'_>], width: usize, is_last: bool
     let mut end = 0;
     for part in parts {
         end += if is_last { part.scored } else { part.tokens.len() };
-        if let Some(inside) = &mut part.inside {
-            inside.state = rows[(end - 1) * width..end * width].to_vec();
+        if let Some(state) = &mut part.state {
+            state.extend_from_slice(&rows[(end - 1) * width..end * width]);
         }
     }
 }

@@ -33,8 +33,6 @@ use std::path::{Path, PathBuf};
 pub use error::GenerateError;
 pub use shared::Shared;
 
-use serde::{Deserialize, Serialize};
-
 use gguf::GgufFile;
 use session::{Network, Session};
 
@@ -165,52 +163,28 @@ pub trait Generator: Send {
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError>;
 
-    /// How likely an answer to the conversation would begin with `continuation`. What the conversation shares with an
-    /// earlier one is not read again, so several continuations of one prompt cost one reading and a step for each.
-    fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError>;
-
-    /// What goes on inside the model where it would begin its answer. Nothing for models that run on candle's forward
-    /// pass. It takes a turn like an answer: others go on writing meanwhile, and `ControlFlow::Break` from
-    /// `on_progress` breaks off, which gives nothing.
-    fn look(
+    /// The hidden states in which the model would begin its answers to some conversations: of the last token of each,
+    /// after two thirds of the layers. What conversations begin with alike is read once, and several are read together.
+    /// Nothing for models that run on candle's forward pass, and where `ControlFlow::Break` from `on_progress` breaks off.
+    fn states(
         &mut self,
-        messages: &[Message],
-        look: Look,
+        conversations: &[Vec<Message>],
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<Seen>, GenerateError> {
-        let options = GenerateOptions { max_tokens: 0, look: Some(look), ..GenerateOptions::default() };
-        Ok(self.generate(messages, &options, on_progress)?.seen)
+    ) -> Result<Option<Vec<Vec<f32>>>, GenerateError> {
+        let mut states = Vec::with_capacity(conversations.len());
+        for messages in conversations {
+            let Some(state) =
+                self.generate(messages, &GenerateOptions::only_state(conversations.len()), on_progress)?.state
+            else {
+                return Ok(None);
+            };
+            states.push(state);
+        }
+        Ok(Some(states))
     }
 
     /// How likely plain text is from its second token on, without any template: e to the minus mean is its perplexity.
     fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError>;
-}
-
-/// What is looked for inside a model that has read a prompt.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Look {
-    /// The heads whose attention is wanted; `None`: all. The last layer has none to give.
-    pub heads: Option<Vec<Head>>,
-}
-
-/// An attention head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
-    /// Its layer, from 0.
-    pub layer: usize,
-    /// Which of the layer's heads.
-    pub head: usize,
-}
-
-/// What goes on inside a model that has read a prompt.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
-    /// The hidden state in which it would begin its answer: the prompt's last token after two thirds of the layers.
-    pub state: Vec<f32>,
-    /// For each head that was asked for, how much the last 24 tokens look at each token of the prompt, in the mean.
-    pub attention: Vec<(Head, Vec<f32>)>,
-    /// The bytes of each token of the prompt.
-    pub pieces: Vec<Box<[u8]>>,
 }
 
 /// How likely a model finds a text.
@@ -220,13 +194,6 @@ pub struct Scored {
     pub mean_log_probability: f32,
     /// Tokens that were scored.
     pub tokens: usize,
-}
-
-impl Scored {
-    /// The probability of the whole text.
-    pub fn probability(self) -> f32 {
-        (self.mean_log_probability * self.tokens as f32).exp()
-    }
 }
 
 /// Which model answers; kept with every answer.
@@ -284,13 +251,32 @@ pub struct GenerateOptions {
     pub seed: u64,
     /// The answer ends before any of these strings; they are not part of it.
     pub stop: Vec<String>,
-    /// What of [`Generated::seen`] is wanted; default: nothing.
-    pub look: Option<Look>,
+    /// Whether [`Generated::state`] is wanted; default: no.
+    pub state: bool,
+    /// Whether no answer will go on from this prompt, so that what was read of it is forgotten first; default: no.
+    pub once: bool,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { max_tokens: 512, min_tokens: 0, temperature: 0.0, top_p: 0.95, seed: 0, stop: Vec::new(), look: None }
+        Self {
+            max_tokens: 512,
+            min_tokens: 0,
+            temperature: 0.0,
+            top_p: 0.95,
+            seed: 0,
+            stop: Vec::new(),
+            state: false,
+            once: false,
+        }
+    }
+}
+
+impl GenerateOptions {
+    /// Reads one of so many prompts for the state that the model is in then, and writes nothing. A single one is gone on
+    /// from: it is asked something else, or for its answer.
+    fn only_state(of: usize) -> Self {
+        Self { max_tokens: 0, state: true, once: of > 1, ..Self::default() }
     }
 }
 
@@ -313,8 +299,8 @@ pub enum Progress<'a> {
 pub struct Generated {
     /// The whole answer: all pieces joined.
     pub text: String,
-    /// What went on inside when it was begun, where [`GenerateOptions::look`] asks for it.
-    pub seen: Option<Seen>,
+    /// The hidden state in which it was begun, where [`GenerateOptions::state`] asks for it; see [`Generator::states`].
+    pub state: Option<Vec<f32>>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Tokens of the prompt that were remembered from the last one and not read again.

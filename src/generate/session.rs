@@ -1,4 +1,4 @@
-//! A model answering, one step at a time: a block of somebody's prompt and the next tokens of all who have read theirs
+//! A model answering, one step at a time: a block of prompts and the next tokens of all who have read theirs
 //! go through the network together. What it holds of earlier conversations is kept, and a prompt that begins like one
 //! of them is read from where it differs.
 
@@ -12,9 +12,7 @@ use super::draft;
 use super::language::Language;
 use super::pieces::Pieces;
 use super::sample::{Sampler, log_probability};
-use super::{
-    Finish, GenerateError, GenerateOptions, Generated, Generator, Head, Message, ModelIdentity, Progress, Scored, Seen,
-};
+use super::{Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored};
 
 /// A forward pass. What it has read is in the memories that it is given.
 pub(super) trait Network: Send {
@@ -42,32 +40,15 @@ pub(super) struct Part<'a> {
     pub(super) tokens: &'a [u32],
     /// How many of the last ones are to be scored.
     pub(super) scored: usize,
-    /// Where what goes on inside at its end goes.
-    pub(super) inside: Option<Inside>,
+    /// Where the last token's hidden state goes, if it is wanted; candle's forward pass leaves it empty.
+    pub(super) state: Option<Vec<f32>>,
 }
-
-/// What is looked for inside the network at the end of a prompt, and what is found.
-#[derive(Debug, Default)]
-pub(super) struct Inside {
-    /// Heads, by layer; `None`: all.
-    pub(super) heads: Option<Vec<Head>>,
-    /// The last token's hidden state.
-    pub(super) state: Vec<f32>,
-    /// For each head the weights of all tokens, in the mean of the last [`LOOKING_TOKENS`] tokens.
-    pub(super) attention: Looks,
-}
-
-/// Of some heads the weights of all tokens.
-pub(super) type Looks = Vec<(Head, Vec<f32>)>;
-
-/// The last tokens of a prompt whose looks at the others are told: about as many as ask whether passages hold an answer.
-pub(super) const LOOKING_TOKENS: usize = 24;
 
 /// Answers that are written at once: as many rows as a kernel takes together with the weights read once.
 pub(super) const PLACES: usize = 4;
-/// Conversations that are held: those that are being answered, and one to score texts in. A forgotten one is read
-/// again. With the 1.5B model, one of 2,000 tokens takes 57 MB.
-const SLOTS: usize = PLACES + 1;
+/// Conversations that are held: those that are being answered, and as many that may be gone on with. A forgotten one is
+/// read again. With the 1.5B model, one of 2,000 tokens takes 57 MB.
+const SLOTS: usize = 2 * PLACES;
 /// Tokens of a prompt between two tokens of those who are being answered: 2 to 3 steps a second for them with a 1.5B
 /// model, at nearly the speed of whole blocks.
 const SHARED_BLOCK_TOKENS: usize = 64;
@@ -152,13 +133,11 @@ impl Session {
         if prompt.len() >= context_tokens {
             return Err(GenerateError::PromptTooLong { tokens: prompt.len(), context_tokens });
         }
-        // The tokens that look at the others are read anew.
-        let anew = if options.look.is_some() { LOOKING_TOKENS } else { 1 };
-        let slot = self.slot_for(&prompt, anew);
+        let slot = self.slot_for(&prompt);
         self.slots[slot].busy = true;
         let generated = Generated {
             text: String::new(),
-            seen: None,
+            state: None,
             prompt_tokens: prompt.len(),
             reused_tokens: self.slots[slot].held.len(),
             tokens: 0,
@@ -181,12 +160,11 @@ impl Session {
         })
     }
 
-    /// Takes all answers one step further: a block of the first prompt that is not read yet, and the next tokens of
+    /// Takes all answers one step further: a block of the first prompts that are not read yet, and the next tokens of
     /// those whose prompt is. After an error nothing is held of any of them.
     pub(super) fn step(&mut self, writings: &mut [Writing], tell: Tell<'_>) -> Result<(), GenerateError> {
         let writes = writings.iter().any(|writing| !writing.is_over && !writing.pending.is_empty());
-        let block = if writes { SHARED_BLOCK_TOKENS } else { usize::MAX }.min(self.network.block_tokens());
-        let mut someone_reads = false;
+        let mut block = if writes { SHARED_BLOCK_TOKENS } else { usize::MAX }.min(self.network.block_tokens());
         // What each reads in this step; nothing when others come first.
         let mut turns: Vec<Vec<u32>> = vec![Vec::new(); writings.len()];
         for (at, writing) in writings.iter_mut().enumerate().filter(|(_, writing)| !writing.is_over) {
@@ -196,13 +174,9 @@ impl Session {
                 turns[at].clone_from(&writing.pending);
             } else if tell(at, Progress::Reading { done, total }).is_break() {
                 writing.end(Finish::Cancelled);
-            } else if !someone_reads {
-                someone_reads = true;
-                let mut end = total.min(done.saturating_add(block));
-                if writing.options.look.is_some() && end < total {
-                    // They are in the last block, all of them.
-                    end = end.min(total.saturating_sub(LOOKING_TOKENS)).max(done + 1);
-                }
+            } else {
+                let end = total.min(done.saturating_add(block));
+                block -= end - done;
                 turns[at] = writing.prompt[done..end].to_vec();
             }
         }
@@ -218,10 +192,9 @@ impl Session {
                 true => 1,
                 false => turn.len(),
             };
-            let inside = writing.options.look.as_ref().filter(|_| is_prompt && scored > 0);
-            let inside = inside.map(|look| Inside { heads: look.heads.clone(), ..Inside::default() });
+            let state = (writing.options.state && is_prompt && scored > 0).then(Vec::new);
             order.push((at, scored));
-            parts.push(Part { memory: &mut it.memory, tokens: turn, scored, inside });
+            parts.push(Part { memory: &mut it.memory, tokens: turn, scored, state });
         }
         if parts.is_empty() {
             return Ok(());
@@ -237,11 +210,8 @@ impl Session {
             }
         };
         for ((at, _), part) in order.iter().zip(parts) {
-            // Candle's forward pass leaves it empty.
-            if let Some(Inside { state, attention, .. }) = part.inside.filter(|inside| !inside.state.is_empty()) {
-                let writing = &mut writings[*at];
-                let pieces = writing.prompt.iter().map(|token| self.language.vocabulary.piece(*token).into());
-                writing.generated.seen = Some(Seen { state, attention, pieces: pieces.collect() });
+            if let Some(state) = part.state.filter(|state| !state.is_empty()) {
+                writings[*at].generated.state = Some(state);
             }
         }
         let rows: usize = order.iter().map(|(_, scored)| scored).sum();
@@ -263,6 +233,9 @@ impl Session {
         }
         let slot = &mut self.slots[writing.slot];
         slot.busy = false;
+        if writing.options.once {
+            slot.used = 0;
+        }
         // The last guesses may not have been part of the answer.
         writing.generated.text = writing.pieces.into_text();
         writing.generated
@@ -338,13 +311,13 @@ impl Session {
         (0..self.slots.len()).for_each(|slot| self.forget(slot, 0));
     }
 
-    /// The slot that a prompt is read in, holding what it begins with; the prompt's last `anew` tokens are always read
-    /// anew, for their scores.
-    fn slot_for(&mut self, prompt: &[u32], anew: usize) -> usize {
+    /// The slot that a prompt is read in, holding what it begins with; the prompt's last token is always read anew, for
+    /// its scores.
+    fn slot_for(&mut self, prompt: &[u32]) -> usize {
         self.clock += 1;
         let common = |slot: &Slot| {
             let common = slot.held.iter().zip(prompt).take_while(|(held, token)| held == token).count();
-            common.min(prompt.len().saturating_sub(anew))
+            common.min(prompt.len().saturating_sub(1))
         };
         if self.slots.len() < SLOTS.min(self.network.conversations()) {
             self.slots.push(Slot { memory: self.network.memory(), held: Vec::new(), used: 0, busy: false });
@@ -374,29 +347,19 @@ impl Session {
         slot.held.truncate(slot.memory.tokens());
     }
 
-    /// Calls `seen` with the scores that follow each token of `tokens` from the one at `from` on.
-    fn score_tokens(
-        &mut self,
-        tokens: &[u32],
-        from: usize,
-        seen: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<(), GenerateError> {
+    /// Calls `seen` with the scores that follow each token of `tokens`.
+    fn score_tokens(&mut self, tokens: &[u32], seen: &mut dyn FnMut(usize, &[f32])) -> Result<(), GenerateError> {
         if tokens.len() > self.identity.context_tokens {
             let context_tokens = self.identity.context_tokens;
             return Err(GenerateError::PromptTooLong { tokens: tokens.len(), context_tokens });
         }
         // What is scored is read anew.
-        let slot = self.slot_for(&tokens[..=from], 1);
+        let slot = self.slot_for(&tokens[..1]);
         while self.slots[slot].held.len() < tokens.len() {
             let done = self.slots[slot].held.len();
-            let (end, scored) = if done < from {
-                (from.min(done.saturating_add(self.network.block_tokens())), 0)
-            } else {
-                let end = tokens.len().min(done + SCORED_ROWS);
-                (end, end - done)
-            };
+            let end = tokens.len().min(done + SCORED_ROWS);
             let held = &mut self.slots[slot];
-            let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored, inside: None };
+            let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored: end - done, state: None };
             let rows = match self.network.read(&mut [part]) {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -405,10 +368,8 @@ impl Session {
                 }
             };
             held.held.extend_from_slice(&tokens[done..end]);
-            if let Some(width) = rows.len().checked_div(scored) {
-                for (at, row) in (done..).zip(rows.chunks_exact(width)) {
-                    seen(at, row);
-                }
+            for (at, row) in (done..).zip(rows.chunks_exact(rows.len() / (end - done))) {
+                seen(at, row);
             }
         }
         Ok(())
@@ -448,27 +409,13 @@ impl Generator for Session {
         stepped.map(|()| generated)
     }
 
-    fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError> {
-        let mut tokens = self.language.prompt(messages)?;
-        let last = tokens.len() - 1;
-        tokens.extend(self.language.vocabulary.encode(continuation)?);
-        let mut sum = 0.0;
-        let next = tokens.clone();
-        tokens.pop();
-        if tokens.len() > last {
-            self.score_tokens(&tokens, last, &mut |at, scores| sum += log_probability(scores, next[at + 1]))?;
-        }
-        let count = next.len() - 1 - last;
-        Ok(Scored { mean_log_probability: if count == 0 { 0.0 } else { (sum / count as f64) as f32 }, tokens: count })
-    }
-
     fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError> {
         let tokens = self.language.vocabulary.encode(text)?;
         let mut sum = 0.0;
         let Some(count) = tokens.len().checked_sub(1).filter(|count| *count > 0) else {
             return Ok(Scored { mean_log_probability: 0.0, tokens: 0 });
         };
-        self.score_tokens(&tokens[..count], 0, &mut |at, scores| sum += log_probability(scores, tokens[at + 1]))?;
+        self.score_tokens(&tokens[..count], &mut |at, scores| sum += log_probability(scores, tokens[at + 1]))?;
         Ok(Scored { mean_log_probability: (sum / count as f64) as f32, tokens: count })
     }
 }

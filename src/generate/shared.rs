@@ -60,6 +60,15 @@ impl Shared {
         self.places
     }
 
+    fn send(&self, messages: &[Message], options: &GenerateOptions) -> Result<Pending, GenerateError> {
+        let (news, told) = channel();
+        let has_left = Arc::new(AtomicBool::new(false));
+        let reader = Reader { news, has_left: has_left.clone() };
+        let job = Job::Answer { messages: messages.to_vec(), options: options.clone(), reader };
+        self.jobs.send(job).map_err(|_| stopped())?;
+        Ok(Pending { told, has_left })
+    }
+
     fn between<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Session) -> Result<R, GenerateError> + Send + 'static,
@@ -94,12 +103,42 @@ impl Generator for Shared {
         options: &GenerateOptions,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError> {
-        let (news, told) = channel();
-        let has_left = Arc::new(AtomicBool::new(false));
-        let reader = Reader { news, has_left: has_left.clone() };
-        let job = Job::Answer { messages: messages.to_vec(), options: options.clone(), reader };
-        self.jobs.send(job).map_err(|_| stopped())?;
-        while let Ok(news) = told.recv() {
+        self.send(messages, options)?.wait(on_progress)
+    }
+
+    fn states(
+        &mut self,
+        conversations: &[Vec<Message>],
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<Vec<f32>>>, GenerateError> {
+        let Some((first, others)) = conversations.split_first() else { return Ok(Some(Vec::new())) };
+        // The others find what they begin with already read.
+        let first = self.generate(first, &GenerateOptions::only_state(conversations.len()), on_progress)?;
+        let Some(first) = first.state else { return Ok(None) };
+        let mut states = vec![first];
+        let sent = others.iter().map(|messages| self.send(messages, &GenerateOptions::only_state(conversations.len())));
+        for pending in sent.collect::<Result<Vec<_>, _>>()? {
+            let Some(state) = pending.wait(on_progress)?.state else { return Ok(None) };
+            states.push(state);
+        }
+        Ok(Some(states))
+    }
+
+    fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError> {
+        let text = text.to_owned();
+        self.between(move |session| session.score_text(&text))
+    }
+}
+
+/// An answer that will come.
+struct Pending {
+    told: Receiver<News>,
+    has_left: Arc<AtomicBool>,
+}
+
+impl Pending {
+    fn wait(self, on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Generated, GenerateError> {
+        while let Ok(news) = self.told.recv() {
             let progress = match &news {
                 News::Reading { done, total } => Progress::Reading { done: *done, total: *total },
                 News::Piece(piece) => Progress::Piece(piece),
@@ -108,21 +147,18 @@ impl Generator for Shared {
                     return result;
                 }
             };
-            if !has_left.load(Ordering::Relaxed) && on_progress(progress).is_break() {
-                has_left.store(true, Ordering::Relaxed);
+            if !self.has_left.load(Ordering::Relaxed) && on_progress(progress).is_break() {
+                self.has_left.store(true, Ordering::Relaxed);
             }
         }
         Err(stopped())
     }
+}
 
-    fn score(&mut self, messages: &[Message], continuation: &str) -> Result<Scored, GenerateError> {
-        let (messages, continuation) = (messages.to_vec(), continuation.to_owned());
-        self.between(move |session| session.score(&messages, &continuation))
-    }
-
-    fn score_text(&mut self, text: &str) -> Result<Scored, GenerateError> {
-        let text = text.to_owned();
-        self.between(move |session| session.score_text(&text))
+impl Drop for Pending {
+    /// Nobody waits for it any more.
+    fn drop(&mut self) {
+        self.has_left.store(true, Ordering::Relaxed);
     }
 }
 

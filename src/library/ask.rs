@@ -17,9 +17,10 @@ use super::{
     Excerpt, Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
     cite::{Cited, cite},
     differing::differing,
-    refuse::{Heard, Looking, Verdict},
+    refuse::{Heard, Verdict},
     retrieve::{Retrieved, Steps},
     search::{checked_question, too_many},
+    sift::Reading,
 };
 use crate::{
     error::{Error, Result},
@@ -78,8 +79,8 @@ pub struct Answer {
     /// What each of several documents says, newest first, where they do not say the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<Version>,
-    /// The sentences that bear most on the question: those that were shown before the model wrote, or others that it looks
-    /// at more.
+    /// The sentences that bear most on the question: those that were shown before the model was asked, or others that it
+    /// finds to answer it.
     #[serde(default)]
     pub evidence: Vec<Quote>,
     /// The passages that were found.
@@ -122,10 +123,10 @@ pub struct Judged {
     pub quotes: Vec<Quote>,
     /// What a refusal is decided by.
     pub signals: Signals,
-    /// What the model tells without words.
+    /// The sentences and rows of the passages.
+    pub(crate) excerpts: Vec<Excerpt>,
+    /// What the model tells of them.
     pub heard: Heard,
-    /// What of the passages the model could be given.
-    pub(crate) excerpts: Arc<[Excerpt]>,
     /// Time until the quotes were there.
     pub quotes_ms: u64,
 }
@@ -147,6 +148,12 @@ impl Library {
                 warn!(error = crate::error::with_causes(&error), "cannot open the model");
             }
         });
+    }
+
+    /// Hashes of what else an answer depends on: the prompts, and the fitted decisions.
+    pub fn hashes(&self) -> [String; 2] {
+        let hash = |it: &dyn std::fmt::Debug| premise_ingest::hash_bytes(format!("{it:?}").as_bytes());
+        [hash(&self.prompts), hash(&self.refusal)]
     }
 
     /// Answers a question as a stream of events. Dropping the receiver stops the model at the next token.
@@ -234,13 +241,14 @@ impl Library {
         let differing = differing(&asked, &trace.named, &passages, &evidence);
         if named || bears_on(question, &passages) {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
-            let written = self.write(generator, asking, evidence.excerpts(), evidence.signals, events).await?;
+            let reading = Reading { asked: asked.clone(), excerpts: evidence.excerpts() };
+            let written = self.write(generator, asking, reading, evidence.signals, events).await?;
             if events.is_closed() {
                 return Ok(None);
             }
             answer.signals = written.signals;
-            if !written.looks.is_empty() {
-                evidence.take_looks(&written.looks, self.refusal.worth_of_looks());
+            if !written.sure.is_empty() {
+                evidence.take_sifted(&written.sure);
                 answer.evidence = evidence.quotes(&asked);
             }
             answer.timings.first_token_ms = written.first_token.map(|at| (at - started).as_millis() as u64);
@@ -255,18 +263,15 @@ impl Library {
                 let cut_off = generated.finish == Finish::Length;
                 let text = if cut_off { whole_sentences(&generated.text) } else { &generated.text }.to_owned();
                 let text = without_refusals(&text);
-                let says_nothing = text.is_empty();
-                if !says_nothing {
+                if !text.is_empty() {
                     let unsupported = self.answer.unsupported;
                     let question = question.clone();
                     let cited =
                         self.blocking(move |_| Ok(cite(&text, &question, &asked, &evidence, unsupported))).await?;
                     answer.take(cited, grade);
                 }
-                // Two of three signs of an answer that the model did not put into words: then the files' own words are it.
-                let signs = [grade == Grade::Answered, !says_nothing, written.signals.words >= SPEAKS_OF_IT];
-                let signs = signs.into_iter().filter(|sign| *sign).count();
-                if answer.refused && written.signals.state_holds.is_some() && signs >= 2 {
+                // What the model did not put into words that can be checked, the files' own words may say.
+                if answer.refused && written.signals.surest.is_some_and(|surest| surest >= STANDS_FOR_ANSWER) {
                     answer.take_nearest("", Grade::Partly);
                 }
             }
@@ -279,13 +284,13 @@ impl Library {
         Ok(Some(answer))
     }
 
-    /// Has the model say whether the passages hold an answer and, if that is likely enough, write it, passing its words
-    /// on as they come.
+    /// Has the model say which sentences answer and, if it is likely enough that the passages do, write an answer, passing
+    /// its words on as they come.
     async fn write(
         &self,
         generator: &Worker<Model>,
         asking: &Asking,
-        excerpts: Vec<Excerpt>,
+        reading: Reading,
         mut signals: Signals,
         events: &mpsc::Sender<AskEvent>,
     ) -> Result<Written> {
@@ -295,23 +300,21 @@ impl Library {
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
             move |model: &mut Model| {
                 let model = model.open()?;
-                let fitted = prompt::fit(&prompts, model, &question, &excerpts, budget)?;
-                let mut looks = Vec::new();
+                let fitted = prompt::fit(&prompts, model, &question, &reading.excerpts, budget)?;
+                let mut sure = Vec::new();
                 if refusal.asks_model() {
                     let on_progress = &mut |_: Progress<'_>| goes_on(!events.is_closed());
-                    let heard = refusal.ask_model(&fitted, model, Looking::AtPointers, &mut signals, on_progress)?;
-                    let mean = |shares: &[f32]| shares.iter().sum::<f32>() / shares.len().max(1) as f32;
-                    looks = heard.shares.iter().map(|(at, shares)| (excerpts[*at].line, mean(shares))).collect();
+                    sure = refusal.ask_model(&prompts, model, &reading, &fitted, &mut signals, on_progress)?.sure;
                 }
                 if refusal.grade(&signals) == Grade::NotInFiles {
-                    return Ok(Written { signals, looks, ..Written::default() });
+                    return Ok(Written { signals, sure, ..Written::default() });
                 }
                 if let Some(verdict) = refusal.verdict(&signals) {
                     let first_token = (verdict != Verdict::Unsure).then(Instant::now);
                     if first_token.is_some() {
                         send_soon(&events, AskEvent::Piece(verdict.opening().to_owned()));
                     }
-                    return Ok(Written { verdict: Some(verdict), first_token, signals, looks, generated: None });
+                    return Ok(Written { verdict: Some(verdict), first_token, signals, sure, generated: None });
                 }
                 let options = GenerateOptions { max_tokens: budget.answer_tokens, ..GenerateOptions::default() };
                 let mut first_token = None;
@@ -328,7 +331,7 @@ impl Library {
                     generated: Some(generated),
                     first_token,
                     signals,
-                    looks,
+                    sure,
                     verdict: None,
                 })
             }
@@ -343,41 +346,44 @@ impl Library {
     }
 
     /// What is known about a question before an answer is written: its passages, the quotes and the signals that a
-    /// refusal is decided by, those of the model included with `with_model`, which is not shown what `hides` holds for
-    /// a file and the words of an excerpt. For measuring and fitting.
-    pub async fn judge(
-        self: &Arc<Self>,
-        request: &AskRequest,
-        with_model: bool,
-        hides: &(dyn Fn(&str, &str) -> bool + Sync),
-    ) -> Result<Judged> {
+    /// refusal is decided by; with `with_model` also the states of the model. For measuring and fitting.
+    pub async fn judge(self: &Arc<Self>, request: &AskRequest, with_model: bool) -> Result<Judged> {
         let started = Instant::now();
         let found = self.retrieve(request, Steps::all()).await?;
-        let evidence = self.evidence(&found.asked, &found.passages).await?;
-        let quotes = evidence.quotes(&found.asked);
+        let asked = found.asked.clone();
+        let mut evidence = self.evidence(&asked, &found.passages).await?;
+        let quotes = evidence.quotes(&asked);
         let quotes_ms = millis(started);
-        let mut signals = evidence.signals;
-        let mut heard = Heard::default();
-        let mut excerpts = evidence.excerpts();
-        excerpts.retain(|excerpt| !hides(&excerpt.file, &excerpt.text));
-        let excerpts: Arc<[Excerpt]> = excerpts.into();
+        let mut judged = Judged {
+            quotes,
+            signals: evidence.signals,
+            excerpts: Vec::new(),
+            heard: Heard::default(),
+            quotes_ms,
+            passages: Vec::new(),
+        };
         if with_model {
-            let generator = self.generator.as_ref().map_err(Clone::clone)?;
-            let prompts = self.prompts.clone();
+            let excerpts = evidence.excerpts();
+            judged.excerpts.clone_from(&excerpts);
+            let reading = Reading { asked: asked.clone(), excerpts };
+            let (prompts, refusal) = (self.prompts.clone(), self.refusal.clone());
             let question = found.to_answer(&request.question);
-            let (refusal, excerpts) = (self.refusal.clone(), excerpts.clone());
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
-            (signals, heard) = generator
-                .run(move |model| {
-                    let model = model.open()?;
-                    let fitted = prompt::fit(&prompts, model, &question, &excerpts, budget)?;
-                    let on_progress = &mut |_: Progress<'_>| ControlFlow::Continue(());
-                    let heard = refusal.ask_model(&fitted, model, Looking::AtAll, &mut signals, on_progress)?;
-                    Ok::<_, GenerateError>((signals, heard))
-                })
-                .await??;
+            let generator = self.generator.as_ref().map_err(Clone::clone)?;
+            let mut signals = evidence.signals;
+            let job = move |model: &mut Model| {
+                let model = model.open()?;
+                let fitted = prompt::fit(&prompts, model, &question, &reading.excerpts, budget)?;
+                let on_progress = &mut |_: Progress<'_>| ControlFlow::Continue(());
+                let heard = refusal.ask_model(&prompts, model, &reading, &fitted, &mut signals, on_progress)?;
+                Ok::<_, GenerateError>((heard, signals))
+            };
+            (judged.heard, judged.signals) = generator.run(job).await??;
+            evidence.take_sifted(&judged.heard.sure);
+            judged.quotes = evidence.quotes(&asked);
         }
-        Ok(Judged { passages: found.passages, quotes, signals, heard, excerpts, quotes_ms })
+        judged.passages = found.passages;
+        Ok(judged)
     }
 }
 
@@ -401,8 +407,8 @@ struct Written {
     generated: Option<Generated>,
     first_token: Option<Instant>,
     signals: Signals,
-    /// Which lines of the evidence it looks at, and how much.
-    looks: Vec<(usize, f32)>,
+    /// Log-odds that lines of the evidence answer the question.
+    sure: Vec<(usize, f32)>,
 }
 
 impl Answer {
@@ -418,7 +424,7 @@ impl Answer {
         self.citations = cited.quotes;
     }
 
-    /// Shows the sentence that bears most on the question, after `opening`, in the words of its page.
+    /// Shows the first of the evidence after `opening`, in the words of its page.
     fn take_nearest(&mut self, opening: &str, grade: Grade) {
         let Some(quote) = self.evidence.first() else { return };
         let words: Vec<&str> = opening.split_whitespace().chain(quote.quote.split_whitespace()).collect();
@@ -460,10 +466,9 @@ const BEARS_COSINE: f32 = 0.30;
 /// Or this share of the question's words stands in one passage.
 const BEARS_WORDS: f32 = 0.5;
 
-/// Share of the question's words in the sentence that is nearest by itself from which it is a sign of an answer; others
-/// are the probe's certainty and that the model wrote one. With two of them a sentence stands for an answer without
-/// support.
-const SPEAKS_OF_IT: f32 = 0.5;
+/// Log-odds that the surest sentence answers from which it stands for an answer that has no support: seven in ten such
+/// sentences are part of the evidence (docs/answers.md).
+const STANDS_FOR_ANSWER: f32 = -1.0;
 
 /// Whether anything that was found has to do with the question at all. One that names a document does anyhow.
 fn bears_on(question: &str, passages: &[Passage]) -> bool {

@@ -33,8 +33,7 @@ pub struct Quote {
     /// Where it stands on the page, a box a line: `x0, y0, x1, y1` in points from the lower left corner. None where the
     /// format has no positions.
     pub boxes: Vec<[f32; 4]>,
-    /// How much it bears on the question: cosine in meaning, more for the question's words and, once the model has read
-    /// it, for how much the model looks at it.
+    /// How much it bears on the question by itself: cosine in meaning, more for the question's words.
     pub score: f32,
 }
 
@@ -70,8 +69,8 @@ pub(super) struct Evidence {
     pub lines: Vec<Line>,
     /// How much each line bears on the question; nothing for one that was not compared with it.
     pub scores: Vec<Option<f32>>,
-    /// What the model's looks add to each, once it has read them.
-    pub looks: Vec<f32>,
+    /// Log-odds that a line answers the question, for those that the model was asked about.
+    pub sure: Vec<Option<f32>>,
     pub rarity: Rarity,
     pub signals: Signals,
 }
@@ -97,6 +96,9 @@ pub struct Signals {
     /// Log-odds by the model's hidden state that the passages hold the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_holds: Option<f32>,
+    /// Log-odds by the model's hidden state that the surest of the sentences answers the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surest: Option<f32>,
     /// Log-odds by the model's hidden state that the answer is yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_yes: Option<f32>,
@@ -213,15 +215,17 @@ fn weighed(
         yes_no: Form::of(asked) == Form::YesNo,
         ..Signals::default()
     };
-    Evidence { looks: vec![0.0; lines.len()], stretches, lines, scores, rarity, signals }
+    Evidence { sure: vec![None; lines.len()], stretches, lines, scores, rarity, signals }
 }
 
 impl Evidence {
-    /// The best quotes, best first: sentences that stand at several places once.
+    /// The best quotes, best first, those that the model was asked about before the others: sentences that stand at
+    /// several places once.
     pub(super) fn quotes(&self, asked: &str) -> Vec<Quote> {
-        let scores = self.scores.iter().zip(&self.looks).enumerate();
-        let mut ranked: Vec<(usize, f32)> = scores.filter_map(|(at, (own, look))| Some((at, (*own)? + look))).collect();
-        ranked.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
+        let scores = self.scores.iter().enumerate();
+        let mut ranked: Vec<(usize, f32)> = scores.filter_map(|(at, score)| Some((at, (*score)?))).collect();
+        let sure = |at: usize| self.sure[at].unwrap_or(f32::NEG_INFINITY);
+        ranked.sort_by(|(a, x), (b, y)| sure(*b).total_cmp(&sure(*a)).then(y.total_cmp(x)).then(a.cmp(b)));
         let wanted = distinct(sparse::terms(asked));
         let mut shown: Vec<Quote> = Vec::new();
         for (at, score) in ranked {
@@ -396,8 +400,8 @@ pub(super) mod tests {
         let stretches: Vec<Stretch> = texts.iter().enumerate().map(stretch).collect();
         let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
         let rarity = Rarity::of(&lines);
-        let (scores, looks) = (vec![Some(0.5); lines.len()], vec![0.0; lines.len()]);
-        Evidence { scores, looks, stretches, lines, rarity, signals: Signals::default() }
+        let (scores, sure) = (vec![Some(0.5); lines.len()], vec![None; lines.len()]);
+        Evidence { scores, sure, stretches, lines, rarity, signals: Signals::default() }
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub(crate) struct Excerpt {
     pub page: u32,
     /// Its words.
     pub text: String,
-    /// How much it bears on the question.
-    pub score: f32,
+    /// How much it bears on the question; nothing for one that was not compared with it.
+    pub score: Option<f32>,
     /// The blank between it and the excerpt before; none where anything else lies between them.
     pub gap: Option<char>,
 }
@@ -48,7 +48,7 @@ impl Evidence {
                         file: stretch.file.clone(),
                         page: stretch.page,
                         text: stretch.text[range].to_owned(),
-                        score: self.scores[line].unwrap_or_default(),
+                        score: self.scores[line],
                         gap,
                     });
                 }

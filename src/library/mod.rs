@@ -16,7 +16,6 @@ mod feedback;
 mod followup;
 mod ingest;
 mod lexical;
-mod looks;
 mod mend;
 mod model;
 mod names;
@@ -33,6 +32,7 @@ pub mod reindex;
 mod rerank;
 mod retrieve;
 mod search;
+mod sift;
 mod status;
 mod sync;
 
@@ -61,6 +61,7 @@ pub use self::{
     reindex::EmbedderChoice,
     retrieve::{Stage, Steps, Trace},
     search::{AlsoIn, Found, Passage, SearchRequest, Why},
+    sift::Sifted,
     status::{Running, Status},
     sync::{MovedFile, SyncReport},
 };

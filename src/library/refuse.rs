@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     evidence::Signals,
-    looks::{Pointers, shares},
+    sift::{Reading, Sifted, sift},
 };
 use crate::{
     error::{Error, Kind, Result},
-    generate::{GenerateError, Generator, Head, Look, Progress},
-    prompt::Fitted,
+    generate::{GenerateError, Generator, Message, Progress},
+    prompt::{Fitted, Prompts},
 };
 
 /// Whether the files hold the answer.
@@ -43,14 +43,13 @@ pub(super) struct Refusal {
     partly_below: f32,
     /// Whether the passages hold an answer, by the state in which the model is asked so.
     holds: Option<Probe>,
+    /// Whether a sentence does, likewise.
+    sentence: Option<Probe>,
     /// Whether the answer is yes, by the state in which it would begin it.
     yes: Option<Probe>,
     /// Log-odds of yes or of no from which the answer says so.
     #[serde(default)]
     sure_above: f32,
-    /// Where the model looks when it is asked whether the passages hold an answer.
-    #[serde(default)]
-    pointers: Pointers,
 }
 
 /// A linear probe (Alain, Bengio 2016): the log-odds of something by a hidden state of the model.
@@ -120,33 +119,33 @@ impl Refusal {
         }
     }
 
-    /// Has the model say whether the passages hold an answer and, where yes or no is asked for, which; and sees where it
-    /// looks. The passages are read once for all of it and the answer. `on_progress` may break off; what was not heard
-    /// stays unknown.
+    /// Has the model say of the sentences that bear most on the question which of them answer it, whether all together
+    /// hold an answer and, where yes or no is asked for, which. The passages are read once for the latter two and the
+    /// answer. `on_progress` may break off; what was not heard stays unknown.
     pub(super) fn ask_model(
         &self,
-        fitted: &Fitted,
+        prompts: &Prompts,
         model: &mut dyn Generator,
-        looking: Looking,
+        reading: &Reading,
+        fitted: &Fitted,
         signals: &mut Signals,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> std::result::Result<Heard, GenerateError> {
         let log_odds = |probe: &Option<Probe>, state: &[f32]| probe.as_ref().and_then(|probe| probe.log_odds(state));
-        let mut heard = Heard::default();
-        let heads = (looking == Looking::AtPointers).then(|| self.pointers.heads.clone());
-        if let Some(seen) = model.look(&fitted.check, Look { heads }, on_progress)? {
-            let shares = shares(fitted, &seen).into_iter().zip(&fitted.places);
-            heard.shares = shares.map(|(shares, (excerpt, _))| (*excerpt, shares)).collect();
-            heard.heads = seen.attention.into_iter().map(|(head, _)| head).collect();
-            heard.holds = seen.state;
-        }
-        signals.state_holds = log_odds(&self.holds, &heard.holds);
-        if signals.yes_no {
-            let seen = model.look(&fitted.answer, Look { heads: Some(Vec::new()) }, on_progress)?;
-            heard.yes = seen.map(|seen| seen.state).unwrap_or_default();
-            signals.state_yes = log_odds(&self.yes, &heard.yes);
-        }
-        Ok(heard)
+        // First, so that the passages are still in memory for the answer.
+        let Some(sifted) = sift(prompts, model, reading, on_progress)? else { return Ok(Heard::default()) };
+        let mut state = |messages: &Vec<Message>| {
+            let states = model.states(std::slice::from_ref(messages), on_progress)?;
+            Ok::<_, GenerateError>(states.unwrap_or_default().pop().unwrap_or_default())
+        };
+        let holds = state(&fitted.check)?;
+        signals.state_holds = log_odds(&self.holds, &holds);
+        let yes = if signals.yes_no { state(&fitted.answer)? } else { Vec::new() };
+        signals.state_yes = log_odds(&self.yes, &yes);
+        let sure = sifted.iter().filter_map(|one| Some((one.line, log_odds(&self.sentence, &one.state)?)));
+        let sure: Vec<(usize, f32)> = sure.collect();
+        signals.surest = sure.iter().map(|(_, log_odds)| *log_odds).reduce(f32::max);
+        Ok(Heard { holds, yes, sifted, sure })
     }
 
     /// Whether the answer to a yes/no question is yes; nothing where the model must say so itself.
@@ -158,11 +157,19 @@ impl Refusal {
             false => Verdict::No,
         })
     }
+}
 
-    /// What a look of all the heads that point at answers is worth beside a sentence's own score.
-    pub(super) fn worth_of_looks(&self) -> f32 {
-        self.pointers.weight
-    }
+/// What the model tells without words.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    /// Its hidden state where it is asked whether the passages hold an answer.
+    pub holds: Vec<f32>,
+    /// That where it would begin the answer to a yes/no question.
+    pub yes: Vec<f32>,
+    /// The sentences that it was asked about.
+    pub sifted: Vec<Sifted>,
+    /// Log-odds that lines of the evidence answer the question.
+    pub(crate) sure: Vec<(usize, f32)>,
 }
 
 /// Whether an answer is yes.
@@ -187,30 +194,11 @@ impl Verdict {
     }
 }
 
-/// Whose looks are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Looking {
-    /// Those of the heads that point at answers.
-    AtPointers,
-    /// Those of all heads, to find such as point at answers.
-    AtAll,
-}
-
-/// What the model tells without words.
-#[derive(Debug, Clone, Default)]
-pub struct Heard {
-    /// Its hidden state where it is asked whether the passages hold an answer.
-    pub holds: Vec<f32>,
-    /// That where it would begin the answer to a yes/no question.
-    pub yes: Vec<f32>,
-    /// The heads that were looked at.
-    pub heads: Vec<Head>,
-    /// For each excerpt that it has read: which one, and its share in the attention of each of those heads.
-    pub shares: Vec<(usize, Vec<f32>)>,
-}
+/// Log-odds where there was no sentence to ask about, as tools/fit-refusal.py has it.
+const NOTHING_FOUND: f32 = -8.0;
 
 /// The signals as numbers, by the names that the fitted weights have.
-fn features(signals: &Signals) -> [(&'static str, f32); 8] {
+fn features(signals: &Signals) -> [(&'static str, f32); 9] {
     [
         ("nearest", signals.nearest),
         ("third", signals.third),
@@ -220,6 +208,7 @@ fn features(signals: &Signals) -> [(&'static str, f32); 8] {
         ("passage", signals.passage),
         ("yes_no", f32::from(u8::from(signals.yes_no))),
         ("state_holds", signals.state_holds.unwrap_or_default()),
+        ("surest", signals.surest.unwrap_or(NOTHING_FOUND)),
     ]
 }
 
@@ -241,12 +230,13 @@ mod tests {
         let known = features(&Signals::default()).map(|(name, _)| name);
         let built_in: Vec<Refusal> = serde_json::from_str(BUILT_IN).expect("it is well formed");
         for one in &built_in {
-            assert!(one.weights.keys().all(|name| known.contains(&name.as_str())), "{one:?}");
-            assert!(one.refuse_below <= one.partly_below && one.partly_below <= 1.0, "{one:?}");
+            let name = (&one.embedder, &one.generator);
+            assert!(one.weights.keys().all(|name| known.contains(&name.as_str())), "{name:?}");
+            assert!(one.refuse_below <= one.partly_below && one.partly_below <= 1.0, "{name:?}");
             let asks = one.weights.contains_key("state_holds");
-            let has = [one.holds.is_some(), one.yes.is_some(), !one.pointers.heads.is_empty()];
-            assert_eq!((asks, has), (one.generator.is_some(), [asks; 3]), "{one:?}");
-            assert!(one.sure_above >= 0.0 && one.pointers.weight >= 0.0, "{one:?}");
+            let has = [one.holds.is_some(), one.sentence.is_some(), one.yes.is_some()];
+            assert_eq!((asks, has), (one.generator.is_some(), [asks; 3]), "{name:?}");
+            assert!(one.sure_above >= 0.0, "{name:?}");
         }
         let unknown = Refusal::load(None, "another embedder", "another model").expect("there is always one");
         assert_eq!(unknown.grade(&Signals::default()), Grade::Answered);

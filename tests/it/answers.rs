@@ -170,12 +170,15 @@ fn an_amendment_is_shown_beside_what_it_amends() {
     assert!(answer.differing[0].dated > answer.differing[1].dated, "{:?}", answer.differing);
 }
 
-/// A world whose refusals are decided by the model's state alone: probes that say the same of every question.
-fn a_world_that_decides(holds: f32, yes: f32) -> World {
+/// A world whose refusals are decided by the model's state alone: probes that say the same of every question, and one of
+/// sentences that goes by a single number of the state.
+fn a_world_that_decides(holds: f32, yes: f32, sentence: f32) -> World {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("refusals.json");
     // SmolLM2 is 576 numbers wide.
     let probe = |intercept: f32| serde_json::json!({ "intercept": intercept, "weights": vec![0.0; 576] });
+    let mut of_sentences = probe(0.0);
+    of_sentences["weights"][7] = sentence.into();
     let fitted = serde_json::json!([{
         "embedder": "all-minilm-l6-v2",
         "generator": "smollm2-135m",
@@ -185,6 +188,7 @@ fn a_world_that_decides(holds: f32, yes: f32) -> World {
         "partly_below": 0.5,
         "holds": probe(holds),
         "yes": probe(yes),
+        "sentence": of_sentences,
     }]);
     fs::write(&file, fitted.to_string()).expect("a file can be written");
     World::within(folder, &format!("{SETTINGS}refusals = \"{}\"\n", file.display()))
@@ -193,7 +197,7 @@ fn a_world_that_decides(holds: f32, yes: f32) -> World {
 #[test]
 fn what_was_fitted_decides_over_refusal_and_verdict() {
     const MAY: &str = "Is the rent of the lease due each month?";
-    let world = a_world_that_decides(-3.0, 3.0);
+    let world = a_world_that_decides(-3.0, 3.0, 0.0);
     let library = three_files(&world);
     for question in
         ["Is a deposit kept by the landlord for pets?", "How high is the deposit for pets that the landlord keeps?"]
@@ -204,7 +208,7 @@ fn what_was_fitted_decides_over_refusal_and_verdict() {
         assert_eq!(answer.timings.tokens, 0);
     }
     for (yes, opening) in [(3.0, "Yes. "), (-3.0, "No. ")] {
-        let world = a_world_that_decides(3.0, yes);
+        let world = a_world_that_decides(3.0, yes, 0.0);
         let library = three_files(&world);
         let answer = answer(&world, &library, MAY);
         assert_eq!((answer.refused, answer.grade), (false, Grade::Answered));
@@ -216,6 +220,27 @@ fn what_was_fitted_decides_over_refusal_and_verdict() {
         assert!(page.text.contains(&answer.citations[0].quote));
         assert_eq!(marks(&answer.answer), [answer.citations[0].n]);
     }
+}
+
+#[test]
+fn the_sentences_that_the_model_is_surest_of_come_first() {
+    let sifted = |sentence: f32| {
+        let world = a_world_that_decides(-3.0, 3.0, sentence);
+        world.write(
+            "lease.txt",
+            "The rent is due on the first day. Pets may stay in the house. The landlord keeps the garden.",
+        );
+        let library = world.library();
+        world.sync(&library);
+        let answer = answer(&world, &library, "Who keeps the garden of the house?");
+        let quotes: Vec<String> = answer.evidence.iter().map(|quote| quote.quote.clone()).collect();
+        assert_eq!(quotes.len(), 3, "{quotes:?}");
+        (quotes, answer.signals.surest.expect("the model was asked"))
+    };
+    let ((mut forth, surest), (back, least)) = (sifted(1.0), sifted(-1.0));
+    assert!(surest >= -least, "the highest of the numbers, and the least of them: {surest}, {least}");
+    forth.reverse();
+    assert_eq!(forth, back, "the other way round with the opposite probe");
 }
 
 /// One place in the queue, and a prompt to which the model writes hundreds of words.

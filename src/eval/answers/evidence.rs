@@ -21,7 +21,7 @@ use crate::{
         set::{EvalSet, Query},
         write_lines,
     },
-    library::{Excerpt, Library, Quote, SearchRequest},
+    library::{Excerpt, Library, Quote, SearchRequest, Sifted},
 };
 
 /// Chooses evidence for a sample of the questions and prints how often it is the right one.
@@ -34,37 +34,30 @@ pub(in crate::eval) async fn measure(
 ) -> Result<()> {
     let asked = sampled(set, args);
     let stage = if args.without_model { "evidence" } else { "signals" };
-    let mut kept = Kept::open(runs, stage, &identity(set, args, settings)?, args.fresh)?;
-    let negatives = asked.iter().filter(|query| args.negatives && query.answerable && !query.evidence.is_empty());
-    let all: Vec<(&Query, bool)> =
-        asked.iter().map(|query| (*query, false)).chain(negatives.map(|query| (*query, true))).collect();
-    let bar = bar(all.len(), args.json, "choosing evidence");
-    for (query, is_negative) in &all {
-        let id = line_id(query, *is_negative);
-        if kept.get(&id).is_none() {
+    let mut kept = Kept::open(runs, stage, &identity(library, set, args, settings)?, args.fresh)?;
+    let bar = bar(asked.len(), args.json, "choosing evidence");
+    for query in &asked {
+        if kept.get(&query.id).is_none() {
             let request = SearchRequest { k: None, explain: false, ..request(query, args) };
-            let hides = |file: &str, text: &str| *is_negative && is_evidence(query, file, text);
-            let judged = library.judge(&request, !args.without_model, &hides).await?;
+            let judged = library.judge(&request, !args.without_model).await?;
             let mut line = json!({
-                "id": id,
-                "answerable": query.answerable && !is_negative,
+                "id": query.id,
+                "answerable": query.answerable,
                 "kind": query.kind(),
                 "quotes": judged.quotes,
                 "signals": judged.signals,
                 "quotes_ms": judged.quotes_ms,
             });
             if !args.without_model {
-                let heard = &judged.heard;
-                line["states"] = json!({ "holds": heard.holds, "yes": heard.yes });
-                let excerpt = |(at, shares): &(usize, Vec<f32>)| {
-                    let Excerpt { file, page, text, score, .. } = &judged.excerpts[*at];
+                let sentence = |one: &Sifted| {
+                    let Excerpt { file, page, text, score, .. } = &judged.excerpts[one.excerpt];
                     let is_gold = is_evidence(query, file, text);
-                    json!({ "file": file, "page": page, "score": score, "in_gold": is_gold, "shares": shares })
+                    json!({ "file": file, "page": page, "score": score, "in_gold": is_gold, "state": one.state })
                 };
-                line["heads"] = heard.heads.iter().map(|head| json!([head.layer, head.head])).collect();
-                line["excerpts"] = heard.shares.iter().map(excerpt).collect();
+                line["sentences"] = judged.heard.sifted.iter().map(sentence).collect();
+                line["states"] = json!({ "holds": judged.heard.holds, "yes": judged.heard.yes });
             }
-            kept.add(&id, line)?;
+            kept.add(&query.id, line)?;
         }
         bar.inc(1);
     }
@@ -80,8 +73,7 @@ pub(in crate::eval) async fn measure(
             }
         }
     }
-    let lines: Vec<&Value> =
-        all.iter().filter_map(|(query, is_negative)| kept.get(&line_id(query, *is_negative))).collect();
+    let lines: Vec<&Value> = asked.iter().filter_map(|query| kept.get(&query.id)).collect();
     if let Some(path) = &args.run {
         write_lines(path, lines.into_iter())?;
     }
@@ -92,11 +84,6 @@ pub(in crate::eval) async fn measure(
         table.print();
     }
     Ok(())
-}
-
-/// The name of a line; that of a question without its evidence is not the question's own.
-fn line_id(query: &Query, is_negative: bool) -> String {
-    if is_negative { format!("{}-negative", query.id) } else { query.id.clone() }
 }
 
 /// Whether a text of a file is part of the question's evidence or holds a part of it.

@@ -44,7 +44,7 @@ pub(super) async fn measure(
     runs: &Path,
 ) -> Result<()> {
     let asked: Vec<&Query> = sampled(set, args);
-    let mut kept = Kept::open(runs, "answers", &identity(set, args, settings)?, args.fresh)?;
+    let mut kept = Kept::open(runs, "answers", &identity(library, set, args, settings)?, args.fresh)?;
     let mut peer = args.peer.as_deref().map(|folder| Peer::start(folder, settings)).transpose()?;
     let bar = bar(asked.len(), args.json, "answering");
     for query in &asked {
@@ -84,7 +84,7 @@ fn sampled<'a>(set: &'a EvalSet, args: &EvalArgs) -> Vec<&'a Query> {
 }
 
 /// What answers depend on: those given under another identity are not taken over.
-fn identity(set: &EvalSet, args: &EvalArgs, settings: &Settings) -> Result<Value> {
+fn identity(library: &Library, set: &EvalSet, args: &EvalArgs, settings: &Settings) -> Result<Value> {
     let program = std::env::current_exe().and_then(|path| premise_ingest::hash_file(&path)).ok();
     let text = std::fs::read(set.docs.with_file_name("queries.jsonl")).map_err(|error| bad_set(&set.docs, error))?;
     Ok(json!({
@@ -95,6 +95,7 @@ fn identity(set: &EvalSet, args: &EvalArgs, settings: &Settings) -> Result<Value
         "precision": settings.models.precision,
         "generator": settings.models.generator,
         "answer": format!("{:?}", settings.answer),
+        "prompts and decisions": library.hashes(),
         "version": env!("CARGO_PKG_VERSION"),
         "program": program,
     }))

@@ -313,7 +313,9 @@ unsafe fn block_rows<
             let mut whole = [[L::splat(0); 2]; ROWS];
             for group in 0..GROUPS {
                 if !SPREAD && outputs == 0 {
-                    fetch_ahead::<L>(bytes, GROUPS * (level_bytes(BITS) + SCALES * TILE), group, GROUPS);
+                    let leasts = if LEAST { (GROUPS + 2) * TILE } else { 0 };
+                    let size = GROUPS * (level_bytes(BITS) + SCALES * TILE) + leasts + 2 * TILE;
+                    fetch_ahead::<L>(bytes, size, group, GROUPS);
                 }
                 for part in 0..SCALES {
                     let scales = scales.add((group * SCALES + part) * TILE);
