@@ -37,9 +37,9 @@ DECIDING = ['state_holds', 'surest']
 # Log-odds where there was no sentence to ask about.
 NOTHING_FOUND = -8.0
 FALSE_REFUSALS = .15
-# Refused where it is likelier that there is no answer: the nearest quotes are shown all the same.
-REFUSE_BELOW = .5
-PARTLY_BELOW = .6
+# Refused below odds of three to two: the nearest quotes are shown all the same, and a wrong answer costs more.
+REFUSE_BELOW = .6
+PARTLY_BELOW = .7
 # An answer says yes or no from odds of two to one.
 SURE_ABOVE = .7
 RIDGE_OF_SIGNALS = 3.0

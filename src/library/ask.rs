@@ -184,7 +184,7 @@ impl Library {
                 return;
             }
             let understood = found.understood.clone();
-            let asking = Asking { question, started, retrieve_ms, waits: false };
+            let asking = Asking { question, started, retrieve_ms, waits: false, chosen: request.documents.is_some() };
             let last = match library.answer(&asking, found, &events).await {
                 Ok(Some(mut answer)) => {
                     request.question.trim().clone_into(&mut answer.question);
@@ -239,7 +239,7 @@ impl Library {
             model: self.generator_name.clone(),
         };
         let differing = differing(&asked, &trace.named, &passages, &evidence);
-        if named || bears_on(question, &passages) {
+        if named || asking.chosen || bears_on(question, &passages) {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
             let reading = Reading { asked: asked.clone(), excerpts: evidence.excerpts() };
             let written = self.write(generator, asking, reading, evidence.signals, events).await?;
@@ -394,6 +394,8 @@ pub(super) struct Asking {
     pub started: Instant,
     /// Until the passages were there.
     pub retrieve_ms: u64,
+    /// Whether the files were chosen for this question: then the model is asked, however far the question seems.
+    pub chosen: bool,
     /// Waits for a place in the model's queue; without it, a person is told that too many wait.
     pub waits: bool,
 }

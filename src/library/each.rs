@@ -129,7 +129,7 @@ impl Library {
         let found = self.retrieve(&narrowed, Steps::all()).await?;
         let question = found.to_answer(&request.question);
         // Fifty questions come one after another: the queue may be full in between, and others must come first.
-        let asking = Asking { question, started, retrieve_ms: 0, waits: true };
+        let asking = Asking { question, started, retrieve_ms: 0, waits: true, chosen: false };
         let (pieces, mut unread) = mpsc::channel(QUEUED_ROWS);
         let answered = async {
             let answer = self.answer(&asking, found, &pieces).await;
