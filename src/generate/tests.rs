@@ -452,7 +452,7 @@ fn states_do_not_depend_on_who_else_asks_and_what_was_read_before() {
     for (question, found) in questions.iter().zip(&together) {
         // SmolLM2 is 576 numbers wide.
         assert_eq!(found.len(), 576);
-        assert_eq!(states(&mut *alone, &[question]).unwrap(), [found.clone()], "{question}");
+        assert_eq!(states(&mut *alone, &[question]).unwrap(), std::slice::from_ref(found), "{question}");
     }
     assert_ne!(together[0], together[1]);
     assert_eq!(states(&mut *alone, &questions).unwrap(), together, "one after another");
