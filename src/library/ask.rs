@@ -363,9 +363,7 @@ impl Library {
             passages: Vec::new(),
         };
         if with_model {
-            let excerpts = evidence.excerpts();
-            judged.excerpts.clone_from(&excerpts);
-            let reading = Reading { asked: asked.clone(), excerpts };
+            let reading = Reading { asked: asked.clone(), excerpts: evidence.excerpts() };
             let (prompts, refusal) = (self.prompts.clone(), self.refusal.clone());
             let question = found.to_answer(&request.question);
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
@@ -376,9 +374,9 @@ impl Library {
                 let fitted = prompt::fit(&prompts, model, &question, &reading.excerpts, budget)?;
                 let on_progress = &mut |_: Progress<'_>| ControlFlow::Continue(());
                 let heard = refusal.ask_model(&prompts, model, &reading, &fitted, &mut signals, on_progress)?;
-                Ok::<_, GenerateError>((heard, signals))
+                Ok::<_, GenerateError>((heard, signals, reading.excerpts))
             };
-            (judged.heard, judged.signals) = generator.run(job).await??;
+            (judged.heard, judged.signals, judged.excerpts) = generator.run(job).await??;
             evidence.take_sifted(&judged.heard.sure);
             judged.quotes = evidence.quotes(&asked);
         }

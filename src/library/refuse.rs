@@ -85,6 +85,10 @@ impl Refusal {
         };
         let shown = file.unwrap_or(Path::new("refusal.json"));
         let known: Vec<Self> = serde_json::from_str(&text).map_err(|error| bad_file(shown, &error))?;
+        let lacks = |one: &&Self| one.generator.is_some() && (one.holds.is_none() || one.sentence.is_none());
+        if let Some(Self { generator: Some(name), .. }) = known.iter().find(lacks) {
+            return Err(bad_file(shown, &format!("what was fitted for {name} lacks the probe `holds` or `sentence`")));
+        }
         let of = |wanted: Option<&str>| {
             known.iter().find(|one| one.embedder == embedder && one.generator.as_deref() == wanted).cloned()
         };
@@ -250,7 +254,8 @@ mod tests {
         std::fs::write(
             file.path(),
             r#"[{"embedder": "e", "generator": "g", "intercept": 0.5, "weights": {"state_holds": 1},
-                 "refuse_below": 0.5, "partly_below": 0.6, "holds": {"intercept": 1, "weights": [1, -2]}}]"#,
+                 "refuse_below": 0.5, "partly_below": 0.6, "holds": {"intercept": 1, "weights": [1, -2]},
+                 "sentence": {"intercept": 0, "weights": [0, 0]}}]"#,
         )
         .expect("is written");
         let refusal = load().expect("is read");
@@ -259,6 +264,9 @@ mod tests {
         let grade = |state| refusal.grade(&Signals { state_holds: Some(state), ..Signals::default() });
         assert_eq!([grade(-1.0), grade(-0.4), grade(2.0)], [Grade::NotInFiles, Grade::Partly, Grade::Answered]);
         assert_eq!(refusal.grade(&Signals::default()), Grade::Answered, "nothing was heard");
+        std::fs::write(file.path(), r#"[{"embedder": "e", "generator": "g", "intercept": 0, "weights": {}, "refuse_below": 0, "partly_below": 0}]"#)
+            .expect("is written");
+        assert!(load().expect_err("an earlier program wrote it").to_string().contains("lacks the probe"));
         std::fs::write(file.path(), "[{").expect("is written");
         assert_eq!(load().expect_err("it is cut off").code, "bad_refusals");
     }
