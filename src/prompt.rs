@@ -329,6 +329,7 @@ mod tests {
         let excerpt = |page, text: &str, gap| Excerpt {
             line: 0,
             n: 1,
+            document: crate::store::DocumentId(uuid::Uuid::nil()),
             file: "lease.pdf".to_owned(),
             page,
             text: text.to_owned(),

@@ -241,7 +241,7 @@ impl Library {
         let differing = differing(&asked, &trace.named, &passages, &evidence);
         if named || asking.chosen || bears_on(question, &passages) {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
-            let reading = Reading { asked: asked.clone(), excerpts: evidence.excerpts() };
+            let reading = Reading { asked: asked.clone(), about: trace.named.clone(), excerpts: evidence.excerpts() };
             let written = self.write(generator, asking, reading, evidence.signals, events).await?;
             if events.is_closed() {
                 return Ok(None);
@@ -363,7 +363,8 @@ impl Library {
             passages: Vec::new(),
         };
         if with_model {
-            let reading = Reading { asked: asked.clone(), excerpts: evidence.excerpts() };
+            let reading =
+                Reading { asked: asked.clone(), about: found.trace.named.clone(), excerpts: evidence.excerpts() };
             let (prompts, refusal) = (self.prompts.clone(), self.refusal.clone());
             let question = found.to_answer(&request.question);
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };

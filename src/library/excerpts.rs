@@ -5,6 +5,7 @@
 use std::{collections::HashSet, ops::Range};
 
 use super::evidence::{Evidence, Line, Stretch};
+use crate::store::DocumentId;
 
 /// A sentence or row with the short lines, such as headings, that go with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub(crate) struct Excerpt {
     pub line: usize,
     /// Number of the passage that it is part of.
     pub n: usize,
+    /// Its document.
+    pub document: DocumentId,
     /// Its file.
     pub file: String,
     /// Its page.
@@ -45,6 +48,7 @@ impl Evidence {
                     excerpts.push(Excerpt {
                         line,
                         n: stretch.n,
+                        document: stretch.document,
                         file: stretch.file.clone(),
                         page: stretch.page,
                         text: stretch.text[range].to_owned(),

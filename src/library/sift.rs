@@ -8,6 +8,7 @@ use super::{Excerpt, evidence::Evidence};
 use crate::{
     generate::{GenerateError, Generator, Progress},
     prompt::Prompts,
+    store::DocumentId,
 };
 
 /// Sentences that are sifted. docs/answers.md has what other numbers give.
@@ -39,6 +40,8 @@ impl Evidence {
 pub(super) struct Reading {
     /// The question without the names of documents.
     pub asked: String,
+    /// The documents that it names: only they are asked about, if anything of them was found.
+    pub about: Vec<DocumentId>,
     /// All that the passages say.
     pub excerpts: Vec<Excerpt>,
 }
@@ -48,10 +51,13 @@ pub(super) struct Reading {
 pub(super) fn sift(
     prompts: &Prompts,
     model: &mut dyn Generator,
-    Reading { asked, excerpts }: &Reading,
+    Reading { asked, about, excerpts }: &Reading,
     on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Option<Vec<Sifted>>, GenerateError> {
-    let compared = excerpts.iter().enumerate().filter_map(|(at, excerpt)| Some((at, excerpt.score?)));
+    let is_about = |excerpt: &Excerpt| about.contains(&excerpt.document);
+    let all = !excerpts.iter().any(is_about);
+    let meant = excerpts.iter().enumerate().filter(|(_, excerpt)| all || is_about(excerpt));
+    let compared = meant.filter_map(|(at, excerpt)| Some((at, excerpt.score?)));
     let mut nearest: Vec<(usize, f32)> = compared.collect();
     nearest.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let order: Vec<usize> = nearest.into_iter().take(MOST_SIFTED).map(|(at, _)| at).collect();
