@@ -138,7 +138,7 @@ export function notice(problem, ...actions) {
     actions.length ? h('p', { class: 'notice-do' }, ...actions) : null);
 }
 
-/** Keeps Tab inside a dialog, closes it by its button and its backdrop, and gives the focus back. */
+/** Keeps Tab inside a dialog, closes it by its button and its backdrop, and gives the focus back unless it went elsewhere. */
 export function panel(dialog, closed = () => {}) {
   let opener = null;
   const inside = () => [...dialog.querySelectorAll('a[href], button, input, select, [tabindex="0"]')]
@@ -162,7 +162,9 @@ export function panel(dialog, closed = () => {}) {
   });
   dialog.addEventListener('close', () => {
     closed();
-    if (opener?.isConnected) opener.focus({ preventScroll: true });
+    // This comes a moment after closing: whoever types already is left alone.
+    const isFree = !dialog.open && (document.activeElement === document.body || dialog.contains(document.activeElement));
+    if (opener?.isConnected && isFree) opener.focus({ preventScroll: true });
     opener = null;
   });
   return {
