@@ -47,12 +47,14 @@ impl From<Vec<f32>> for Buffer {
 impl Deref for Buffer {
     type Target = [f32];
 
+    #[inline]
     fn deref(&self) -> &[f32] {
         &self.numbers[..self.length]
     }
 }
 
 impl DerefMut for Buffer {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.numbers[..self.length]
     }

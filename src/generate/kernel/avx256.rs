@@ -61,6 +61,7 @@ struct Avx256<const VNNI: bool>;
 impl<const VNNI: bool> Lanes for Avx256<VNNI> {
     const COUNT: usize = 8;
     const MOST_ROWS: usize = 2;
+    const MOST_REAL_ROWS: usize = 6;
     // 16 bits hold the sum of sixteen products of at most 15 * 127, or of four of at most 63 * 127.
     const MOST_QUADS_4: usize = 8;
     const MOST_QUADS_6: usize = if VNNI { 8 } else { 2 };

@@ -44,6 +44,7 @@ struct Neon;
 impl Lanes for Neon {
     const COUNT: usize = 4;
     const MOST_ROWS: usize = 6;
+    const MOST_REAL_ROWS: usize = 8;
     type Whole = int32x4_t;
     type Real = float32x4_t;
 

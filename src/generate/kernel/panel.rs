@@ -51,9 +51,6 @@ impl PanelProduct<'_> {
     }
 }
 
-/// Rows that are computed together at most.
-const MOST_ROWS: usize = 6;
-
 /// Numbers of a column that are turned into floats at once: with 32 columns 16 KB, half of the first-level cache.
 const RUN: usize = 128;
 
@@ -66,7 +63,7 @@ struct Floats([f32; RUN * PANEL]);
 #[inline(always)]
 pub(super) unsafe fn multiply<L: Lanes>(product: &mut PanelProduct<'_>) {
     let inner = product.panel.len() / PANEL;
-    if product.rows <= MOST_ROWS {
+    if product.rows <= L::MOST_REAL_ROWS {
         // SAFETY: passed on from this function's contract.
         return unsafe { all_rows::<L, f16>(product, product.panel.as_ptr(), 0..inner) };
     }
@@ -126,9 +123,14 @@ unsafe fn all_rows<L: Lanes, N: Number>(product: &mut PanelProduct<'_>, panel: *
     while row < product.rows {
         // SAFETY: passed on from this function's contract.
         unsafe {
-            row += match product.rows - row {
-                6.. => rows::<L, N, 6>(product, row, panel, run.clone()),
-                3.. => rows::<L, N, 3>(product, row, panel, run.clone()),
+            row += match (product.rows - row).min(L::MOST_REAL_ROWS) {
+                8.. => rows::<L, N, 8>(product, row, panel, run.clone()),
+                7 => rows::<L, N, 7>(product, row, panel, run.clone()),
+                6 => rows::<L, N, 6>(product, row, panel, run.clone()),
+                5 => rows::<L, N, 5>(product, row, panel, run.clone()),
+                4 => rows::<L, N, 4>(product, row, panel, run.clone()),
+                3 => rows::<L, N, 3>(product, row, panel, run.clone()),
+                2 => rows::<L, N, 2>(product, row, panel, run.clone()),
                 _ => rows::<L, N, 1>(product, row, panel, run.clone()),
             };
         }
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_panel_product_is_the_product_by_definition() {
-        for (rows, inner) in [(1, 7), (5, 33), (13, 64), (8, 300)] {
+        for (rows, inner) in [(1, 7), (2, 8), (4, 5), (5, 33), (7, 40), (13, 64), (8, 300), (19, 20)] {
             let a: Vec<f32> = (0..rows * (inner + 3)).map(|at| (at * 37 % 23) as f32 / 8.0 - 1.0).collect();
             let panel: Vec<f16> =
                 (0..inner * PANEL).map(|at| f16::from_f32((at * 53 % 29) as f32 / 16.0 - 1.0)).collect();

@@ -21,6 +21,7 @@ fn each(a: Numbers, b: Numbers, combine: impl Fn(i32, i32) -> i32) -> Numbers {
 impl Lanes for Portable {
     const COUNT: usize = 8;
     const MOST_ROWS: usize = 1;
+    const MOST_REAL_ROWS: usize = 6;
     type Whole = Numbers;
     type Real = [f32; 8];
 
