@@ -25,7 +25,7 @@ impl Memory {
         self.tokens
     }
 
-    /// Notes that every layer has got `count` tokens more.
+    /// Notes that the layers have got `count` tokens more: all, or the first ones where nothing but a state is wanted.
     pub(super) fn grew(&mut self, count: usize) {
         self.tokens += count;
     }
@@ -36,7 +36,7 @@ impl Memory {
         self.layers.iter_mut().for_each(|layer| layer.truncate(tokens));
     }
 
-    /// Becomes a copy of the first `tokens` tokens of another.
+    /// Becomes a copy of the first `tokens` tokens of another, in the layers that have them.
     pub(super) fn copy_start(&mut self, other: &Self, tokens: usize) {
         self.tokens = tokens;
         for (layer, other) in self.layers.iter_mut().zip(&other.layers) {
@@ -72,6 +72,7 @@ impl Cache {
         let (size, width) = (self.size, self.heads.len() * self.size);
         let count = keys.len() / width;
         let add = |at: usize, head: &mut Head| {
+            assert!(head.values.iter().all(|panel| panel.len() == held * PANEL), "this layer has all tokens before");
             let panels = (held + count).div_ceil(PANEL) * PANEL * size;
             reserve(&mut head.keys, panels);
             head.keys.resize(panels, f16::ZERO);
@@ -120,14 +121,14 @@ impl Cache {
     }
 
     fn copy_start(&mut self, other: &Self, tokens: usize) {
-        let copy = |into: &mut Vec<f16>, from: &[f16]| {
+        let copy = |into: &mut Vec<f16>, from: &[f16], length: usize| {
             into.clear();
-            into.extend_from_slice(from);
+            into.extend_from_slice(&from[..length.min(from.len())]);
         };
         for (head, other) in self.heads.iter_mut().zip(&other.heads) {
-            copy(&mut head.keys, &other.keys[..tokens.div_ceil(PANEL) * PANEL * self.size]);
+            copy(&mut head.keys, &other.keys, tokens.div_ceil(PANEL) * PANEL * self.size);
             for (panel, other) in head.values.iter_mut().zip(&other.values) {
-                copy(panel, &other[..tokens * PANEL]);
+                copy(panel, other, tokens * PANEL);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Our own forward pass for Llama, Qwen2, Qwen3 and Gemma 3: several conversations at once, prompts in blocks, attention
-//! without copies, the last layer only where scores are wanted. What tells the architectures apart is data.
+//! without copies, the last layer only where scores are wanted, the last third only where more than a state is. What tells
+//! the architectures apart is data.
 
 use super::attention::{Asked, Heads, attend};
 use super::buffers::Buffer;
@@ -163,6 +164,12 @@ impl Transformer {
         (self.layers.len() * 2 / 3).max(1)
     }
 
+    /// How far each rope turns each row.
+    fn turns(&self, parts: &[&mut Part<'_>]) -> Vec<Vec<(f32, f32)>> {
+        let of_part = |rope: &Rope, part: &Part<'_>| rope.turns(part.memory.tokens(), part.tokens.len());
+        self.ropes.iter().map(|rope| parts.iter().flat_map(|part| of_part(rope, part)).collect()).collect()
+    }
+
     /// The feed-forward half of a layer.
     fn feed(&self, layer: &Layer, rows: &mut [f32]) -> Result<(), GenerateError> {
         let normed = self.normed(rows, &layer.feed_norm);
@@ -185,11 +192,8 @@ impl Network for Transformer {
                 *x *= scale;
             }
         }
-        let turns: Vec<Vec<(f32, f32)>> = self
-            .ropes
-            .iter()
-            .map(|rope| parts.iter().flat_map(|part| rope.turns(part.memory.tokens(), part.tokens.len())).collect())
-            .collect();
+        let mut parts: Vec<&mut Part<'_>> = parts.iter_mut().collect();
+        let (whole, mut turns) = (parts.len(), self.turns(&parts));
         let key_width = self.heads.keys * self.heads.size;
         let query_width = self.heads.queries * self.heads.size;
         for (at, layer) in self.layers.iter().enumerate() {
@@ -201,7 +205,7 @@ impl Network for Transformer {
             self.project(&layer.key, &mut key, key_width, Some(rope));
             self.project(&layer.value, &mut value, key_width, None);
             let mut from = 0;
-            for part in parts.iter_mut() {
+            for part in &mut parts {
                 let range = from * key_width..(from + part.tokens.len()) * key_width;
                 let held = part.memory.tokens();
                 part.memory.layers[at].append(held, &key[range.clone()], &value[range]);
@@ -210,9 +214,9 @@ impl Network for Transformer {
 
             let is_last = at + 1 == self.layers.len();
             if is_last {
-                // Nothing follows but the scores that are wanted.
-                query = scored_rows(&query, parts, query_width);
-                rows = scored_rows(&rows, parts, layer.attention_norm.len());
+                // Nothing follows but the scores that are wanted, or a state.
+                query = scored_rows(&query, &parts, query_width);
+                rows = scored_rows(&rows, &parts, layer.attention_norm.len());
                 if rows.is_empty() {
                     break;
                 }
@@ -221,7 +225,7 @@ impl Network for Transformer {
             let asked: Vec<Asked<'_>> = parts
                 .iter()
                 .filter_map(|part| {
-                    let count = if is_last { part.scored } else { part.tokens.len() };
+                    let count = if is_last { part.kept() } else { part.tokens.len() };
                     let queries = &query[from * query_width..(from + count) * query_width];
                     from += count;
                     let position = part.memory.tokens() + part.tokens.len() - count;
@@ -234,10 +238,16 @@ impl Network for Transformer {
             self.add_normed(&mut rows, &added, layer.attended_norm.as_ref());
             self.feed(layer, &mut rows)?;
             if at + 1 == self.state_layers() {
-                keep_states(&rows, parts, layer.attention_norm.len(), is_last);
+                rows = keep_states(rows, &mut parts, layer.attention_norm.len(), is_last);
+                if parts.is_empty() {
+                    break;
+                }
+                if parts.len() < whole {
+                    turns = self.turns(&parts);
+                }
             }
         }
-        for part in parts.iter_mut() {
+        for part in parts {
             part.memory.grew(part.tokens.len());
         }
         if rows.is_empty() {
@@ -255,28 +265,54 @@ impl Network for Transformer {
     }
 }
 
-/// Of each part the last rows, those that are to be scored.
-fn scored_rows(rows: &[f32], parts: &[Part<'_>], width: usize) -> Buffer {
-    let mut kept = Buffer::new(parts.iter().map(|part| part.scored).sum::<usize>() * width);
+impl Part<'_> {
+    /// Rows that the last layer has of it: those that are to be scored, and that of the state.
+    fn kept(&self) -> usize {
+        self.scored.max(usize::from(self.state.is_some()))
+    }
+}
+
+/// Of each part the last rows, those that something is wanted of after the last layer.
+fn scored_rows(rows: &[f32], parts: &[&mut Part<'_>], width: usize) -> Buffer {
+    let counts = parts.iter().map(|part| (part.tokens.len(), part.kept()));
+    last_rows(rows, &counts.collect::<Vec<_>>(), width)
+}
+
+/// Of runs of rows as long as the first numbers say, as many of the last as the second say.
+fn last_rows(rows: &[f32], counts: &[(usize, usize)], width: usize) -> Buffer {
+    let mut kept = Buffer::new(counts.iter().map(|(_, kept)| kept).sum::<usize>() * width);
     let (mut end, mut filled) = (0, 0);
-    for part in parts {
-        end += part.tokens.len();
-        let own = &rows[(end - part.scored) * width..end * width];
+    for (count, own) in counts {
+        end += count;
+        let own = &rows[(end - own) * width..end * width];
         kept[filled..][..own.len()].copy_from_slice(own);
         filled += own.len();
     }
     kept
 }
 
-/// The last row of each part that wants its state; after the last layer there are only the rows that are scored.
-fn keep_states(rows: &[f32], parts: &mut [Part<'_>], width: usize, is_last: bool) {
+/// Gives the last row to each part that wants its state, and takes away the parts that want nothing else, with their
+/// rows. After the last layer there are only the rows that [`scored_rows`] leaves.
+fn keep_states(rows: Buffer, parts: &mut Vec<&mut Part<'_>>, width: usize, is_last: bool) -> Buffer {
     let mut end = 0;
-    for part in parts {
-        end += if is_last { part.scored } else { part.tokens.len() };
+    let mut counts = Vec::with_capacity(parts.len());
+    for part in parts.iter_mut() {
+        debug_assert!(part.scored == 0 || !part.only_state, "nothing else is wanted of it");
+        let count = if is_last { part.kept() } else { part.tokens.len() };
+        end += count;
+        counts.push((count, if part.only_state { 0 } else { count }));
         if let Some(state) = &mut part.state {
             state.extend_from_slice(&rows[(end - 1) * width..end * width]);
         }
     }
+    if !parts.iter().any(|part| part.only_state) {
+        return rows;
+    }
+    for part in parts.iter_mut().filter(|part| part.only_state) {
+        part.memory.grew(part.tokens.len());
+    }
+    parts.retain(|part| !part.only_state);
+    last_rows(&rows, &counts, width)
 }
 
 /// Every sixth layer of Gemma 3 sees everything, the others a window.

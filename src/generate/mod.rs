@@ -251,10 +251,21 @@ pub struct GenerateOptions {
     pub seed: u64,
     /// The answer ends before any of these strings; they are not part of it.
     pub stop: Vec<String>,
-    /// Whether [`Generated::state`] is wanted; default: no.
-    pub state: bool,
-    /// Whether no answer will go on from this prompt, so that what was read of it is forgotten first; default: no.
-    pub once: bool,
+    /// What of the answer is wanted; default: its words.
+    pub wanted: Wanted,
+}
+
+/// What a prompt is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// An answer.
+    #[default]
+    Words,
+    /// An answer and [`Generated::state`].
+    WordsAndState,
+    /// Only [`Generated::state`]: our own forward pass leaves out the layers after the one that it comes from. Nothing
+    /// is written, and no answer goes on from what was read.
+    State,
 }
 
 impl Default for GenerateOptions {
@@ -266,8 +277,7 @@ impl Default for GenerateOptions {
             top_p: 0.95,
             seed: 0,
             stop: Vec::new(),
-            state: false,
-            once: false,
+            wanted: Wanted::default(),
         }
     }
 }
@@ -276,7 +286,8 @@ impl GenerateOptions {
     /// Reads one of so many prompts for the state that the model is in then, and writes nothing. A single one is gone on
     /// from: it is asked something else, or for its answer.
     fn only_state(of: usize) -> Self {
-        Self { max_tokens: 0, state: true, once: of > 1, ..Self::default() }
+        let wanted = if of > 1 { Wanted::State } else { Wanted::WordsAndState };
+        Self { max_tokens: 0, wanted, ..Self::default() }
     }
 }
 
@@ -299,7 +310,7 @@ pub enum Progress<'a> {
 pub struct Generated {
     /// The whole answer: all pieces joined.
     pub text: String,
-    /// The hidden state in which it was begun, where [`GenerateOptions::state`] asks for it; see [`Generator::states`].
+    /// The hidden state in which it was begun, where [`GenerateOptions::wanted`] asks for it; see [`Generator::states`].
     pub state: Option<Vec<f32>>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,

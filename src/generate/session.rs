@@ -1,6 +1,6 @@
 //! A model answering, one step at a time: a block of prompts and the next tokens of all who have read theirs
 //! go through the network together. What it holds of earlier conversations is kept, and a prompt that begins like one
-//! of them is read from where it differs.
+//! of them is read from where it differs, unless only a state was wanted of that one.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use super::draft;
 use super::language::Language;
 use super::pieces::Pieces;
 use super::sample::{Sampler, log_probability};
-use super::{Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored};
+use super::{
+    Finish, GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored, Wanted,
+};
 
 /// A forward pass. What it has read is in the memories that it is given.
 pub(super) trait Network: Send {
@@ -42,6 +44,9 @@ pub(super) struct Part<'a> {
     pub(super) scored: usize,
     /// Where the last token's hidden state goes, if it is wanted; candle's forward pass leaves it empty.
     pub(super) state: Option<Vec<f32>>,
+    /// Whether nothing else of it is wanted, now or later: then the layers after the one that states come from may be
+    /// left out. Such a part has nothing scored.
+    pub(super) only_state: bool,
 }
 
 /// Answers that are written at once: as many rows as a kernel takes together with the weights read once.
@@ -71,6 +76,8 @@ struct Slot {
     memory: Memory,
     /// Tokens that the memory holds.
     held: Vec<u32>,
+    /// Whether it may hold them in the layers up to that of the state only.
+    shallow: bool,
     used: u64,
     busy: bool,
 }
@@ -133,7 +140,7 @@ impl Session {
         if prompt.len() >= context_tokens {
             return Err(GenerateError::PromptTooLong { tokens: prompt.len(), context_tokens });
         }
-        let slot = self.slot_for(&prompt);
+        let slot = self.slot_for(&prompt, options.wanted == Wanted::State);
         self.slots[slot].busy = true;
         let generated = Generated {
             text: String::new(),
@@ -186,15 +193,14 @@ impl Session {
             let turn = turns.iter().enumerate().find(|(at, turn)| writings[*at].slot == slot && !turn.is_empty());
             let Some((at, turn)) = turn else { continue };
             let writing = &writings[at];
+            let wanted = writing.options.wanted;
+            let only_state = wanted == Wanted::State;
             let is_prompt = writing.pending.is_empty();
-            let scored = match is_prompt {
-                true if it.held.len() + turn.len() < writing.prompt.len() => 0,
-                true => 1,
-                false => turn.len(),
-            };
-            let state = (writing.options.state && is_prompt && scored > 0).then(Vec::new);
+            let is_read = is_prompt && it.held.len() + turn.len() == writing.prompt.len();
+            let scored = if is_prompt { usize::from(is_read && !only_state) } else { turn.len() };
+            let state = (is_read && wanted != Wanted::Words).then(Vec::new);
             order.push((at, scored));
-            parts.push(Part { memory: &mut it.memory, tokens: turn, scored, state });
+            parts.push(Part { memory: &mut it.memory, tokens: turn, scored, state, only_state });
         }
         if parts.is_empty() {
             return Ok(());
@@ -218,9 +224,13 @@ impl Session {
         let mut rows_left = scores.chunks_exact(scores.len().checked_div(rows).unwrap_or(1).max(1));
         for (at, scored) in order {
             let own: Vec<&[f32]> = rows_left.by_ref().take(scored).collect();
-            self.slots[writings[at].slot].held.extend_from_slice(&turns[at]);
+            let writing = &mut writings[at];
+            let held = &mut self.slots[writing.slot].held;
+            held.extend_from_slice(&turns[at]);
             if !own.is_empty() {
-                self.write(&mut writings[at], &own, &mut |progress| tell(at, progress));
+                self.write(writing, &own, &mut |progress| tell(at, progress));
+            } else if writing.options.wanted == Wanted::State && held.len() == writing.prompt.len() {
+                writing.end(Finish::Length);
             }
         }
         Ok(())
@@ -233,7 +243,8 @@ impl Session {
         }
         let slot = &mut self.slots[writing.slot];
         slot.busy = false;
-        if writing.options.once {
+        if writing.options.wanted == Wanted::State {
+            // Forgotten first.
             slot.used = 0;
         }
         // The last guesses may not have been part of the answer.
@@ -312,23 +323,28 @@ impl Session {
     }
 
     /// The slot that a prompt is read in, holding what it begins with; the prompt's last token is always read anew, for
-    /// its scores.
-    fn slot_for(&mut self, prompt: &[u32]) -> usize {
+    /// its scores. `shallow`: it need not be held in all layers.
+    fn slot_for(&mut self, prompt: &[u32], shallow: bool) -> usize {
         self.clock += 1;
         let common = |slot: &Slot| {
-            let common = slot.held.iter().zip(prompt).take_while(|(held, token)| held == token).count();
+            let serves = shallow || !slot.shallow;
+            let same = slot.held.iter().zip(prompt).take_while(|(held, token)| serves && held == token);
+            let common = same.count();
             common.min(prompt.len().saturating_sub(1))
         };
         if self.slots.len() < SLOTS.min(self.network.conversations()) {
-            self.slots.push(Slot { memory: self.network.memory(), held: Vec::new(), used: 0, busy: false });
+            let memory = self.network.memory();
+            self.slots.push(Slot { memory, held: Vec::new(), shallow: false, used: 0, busy: false });
         }
         let best = (0..self.slots.len()).max_by_key(|at| (common(&self.slots[*at]), *at)).expect("there is a slot");
         let kept = common(&self.slots[best]);
         // Another conversation that only begins alike is left as it is, and its beginning is copied.
-        let goes_on = !self.slots[best].busy && kept * 2 >= self.slots[best].held.len();
+        let is_like = kept * 2 >= self.slots[best].held.len() && shallow == self.slots[best].shallow;
+        let goes_on = !self.slots[best].busy && is_like;
         let free = (0..self.slots.len()).filter(|at| !self.slots[*at].busy);
-        let oldest = free.min_by_key(|at| self.slots[*at].used).expect("the caller has asked for a place");
-        let chosen = if goes_on { best } else { oldest };
+        // The one that is copied from stays, if another is free.
+        let oldest = free.min_by_key(|at| (kept > 0 && *at == best, self.slots[*at].used));
+        let chosen = if goes_on { best } else { oldest.expect("the caller has asked for a place") };
         if chosen == best {
             self.forget(best, kept);
         } else {
@@ -337,6 +353,7 @@ impl Session {
             into.held = from.held[..kept].to_vec();
         }
         self.slots[chosen].used = self.clock;
+        self.slots[chosen].shallow = shallow;
         chosen
     }
 
@@ -354,12 +371,13 @@ impl Session {
             return Err(GenerateError::PromptTooLong { tokens: tokens.len(), context_tokens });
         }
         // What is scored is read anew.
-        let slot = self.slot_for(&tokens[..1]);
+        let slot = self.slot_for(&tokens[..1], false);
         while self.slots[slot].held.len() < tokens.len() {
             let done = self.slots[slot].held.len();
             let end = tokens.len().min(done + SCORED_ROWS);
             let held = &mut self.slots[slot];
-            let part = Part { memory: &mut held.memory, tokens: &tokens[done..end], scored: end - done, state: None };
+            let (tokens, scored) = (&tokens[done..end], end - done);
+            let part = Part { memory: &mut held.memory, tokens, scored, state: None, only_state: false };
             let rows = match self.network.read(&mut [part]) {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -367,7 +385,7 @@ impl Session {
                     return Err(error);
                 }
             };
-            held.held.extend_from_slice(&tokens[done..end]);
+            held.held.extend_from_slice(tokens);
             for (at, row) in (done..).zip(rows.chunks_exact(rows.len() / (end - done))) {
                 seen(at, row);
             }

@@ -80,10 +80,23 @@ fn check_own_is_candles(architecture: &str) {
     copy.copy_start(&own_memory, 25);
     let last = read(&mut *own, &mut copy, &tokens[25..], 5);
     assert_close(&last[4 * TINY_WORDS..], &wanted, "several scores, from a copy of the beginning");
+
+    let (mut whole, mut shallow) = (own.memory(), own.memory());
+    let mut parts = [asking_state(&mut shallow, &tokens, true), asking_state(&mut whole, &tokens, false)];
+    assert_close(&own.read(&mut parts).unwrap(), &wanted, "beside one of whom only the state is wanted");
+    let states = parts.map(|part| part.state.unwrap());
+    assert!(!states[0].is_empty() && states[0] == states[1], "the state is the same, however far it is read");
+    assert_eq!([shallow.tokens(), whole.tokens()], [30; 2]);
+    let wanted = read(&mut *own, &mut own_memory, &[7], 1);
+    assert_close(&read(&mut *own, &mut whole, &[7], 1), &wanted, "and goes on");
+}
+
+fn asking_state<'a>(memory: &'a mut Memory, tokens: &'a [u32], only_state: bool) -> Part<'a> {
+    Part { memory, tokens, scored: usize::from(!only_state), state: Some(Vec::new()), only_state }
 }
 
 fn read(network: &mut dyn Network, memory: &mut Memory, tokens: &[u32], scored: usize) -> Vec<f32> {
-    network.read(&mut [Part { memory, tokens, scored, state: None }]).unwrap().to_vec()
+    network.read(&mut [Part { memory, tokens, scored, state: None, only_state: false }]).unwrap().to_vec()
 }
 
 #[test]
@@ -456,6 +469,11 @@ fn states_do_not_depend_on_who_else_asks_and_what_was_read_before() {
     }
     assert_ne!(together[0], together[1]);
     assert_eq!(states(&mut *alone, &questions).unwrap(), together, "one after another");
+    let mut fresh = open_test_model(true, Engine::Auto);
+    states(&mut *fresh, &["What is a lease?", COPY]).unwrap();
+    let later = answer(&mut *fresh, &user(COPY), &at_most(16));
+    assert_eq!(later.reused_tokens, 0, "what was read for a state alone is no beginning of an answer");
+    assert_eq!(later.text, written);
     assert_eq!(states(&mut shared.clone(), &[]).unwrap(), Vec::<Vec<f32>>::new());
     let left = alone.states(&[user(COPY)], &mut |_| ControlFlow::Break(())).unwrap();
     assert!(left.is_none(), "the reader has left");
