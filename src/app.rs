@@ -16,7 +16,7 @@ use crate::{
     embed::{self, EmbedderIdentity, Reranker},
     error::{Error, Kind, Result},
     generate::{self, EngineSettings, Generator, Shared},
-    library::{EmbedderChoice, Library, Model, OpenIndex, Parts, RemoveIndex, reindex},
+    library::{EmbedderChoice, Glossary, Library, Model, OpenIndex, Parts, RemoveIndex, reindex},
     models::{self, Entry, Installed, Precision, local},
     prompt::Prompts,
     store::{Store, edge::EdgeStore, server::ServerStore},
@@ -137,6 +137,7 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
         generator_sha256: generator_file.ok().and_then(|(_, sha256)| sha256),
         prompts: Prompts::load(&prompts)
             .map_err(|error| Error::io(format_args!("read the prompts in {}", prompts.display()), &error))?,
+        glossary: Glossary::load(&data_dir.join("glossary.txt"))?,
         answer: settings.answer.clone(),
         reading: settings.reading.clone(),
         ocr: settings.ocr.clone(),

@@ -42,7 +42,7 @@ pub struct EvalArgs {
     /// Narrow each question to the files that a user would have chosen
     #[arg(long)]
     scoped: bool,
-    /// Leave steps of retrieval out: naming, meaning, words, exact, rerank, overleaf, collapse, merge
+    /// Leave steps of retrieval out: naming, glossary, meaning, words, exact, rerank, overleaf, collapse, merge
     #[arg(long, value_name = "STEP,…", value_delimiter = ',')]
     without: Vec<String>,
     /// Also search plainly by words alone and by meaning alone, and show both beside the pipeline

@@ -150,10 +150,10 @@ impl Library {
         });
     }
 
-    /// Hashes of what else an answer depends on: the prompts, and the fitted decisions.
-    pub fn hashes(&self) -> [String; 2] {
+    /// Hashes of what else an answer depends on: the prompts, the fitted decisions and the glossary.
+    pub fn hashes(&self) -> [String; 3] {
         let hash = |it: &dyn std::fmt::Debug| premise_ingest::hash_bytes(format!("{it:?}").as_bytes());
-        [hash(&self.prompts), hash(&self.refusal)]
+        [hash(&self.prompts), hash(&self.refusal), hash(&self.glossary)]
     }
 
     /// Answers a question as a stream of events. Dropping the receiver stops the model at the next token.
@@ -215,9 +215,9 @@ impl Library {
     ) -> Result<Option<Answer>> {
         let Asking { question, started, retrieve_ms, .. } = asking;
         let (started, retrieve_ms) = (*started, *retrieve_ms);
-        let Retrieved { passages, asked, named, trace, .. } = found;
-        let mut evidence = self.evidence(&asked, &passages).await?;
-        let quotes = evidence.quotes(&asked);
+        let Retrieved { passages, asked, explained, named, trace, .. } = found;
+        let mut evidence = self.evidence(&asked, &explained, &passages).await?;
+        let quotes = evidence.quotes(&explained);
         if events.send(AskEvent::Evidence(quotes.clone())).await.is_err() {
             return Ok(None);
         }
@@ -238,7 +238,7 @@ impl Library {
             timings: Timings { retrieve_ms, quotes_ms: millis(started), ..Timings::default() },
             model: self.generator_name.clone(),
         };
-        let differing = differing(&asked, &trace.named, &passages, &evidence);
+        let differing = differing(&explained, &trace.named, &passages, &evidence);
         if named || asking.chosen || bears_on(question, &passages) {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
             let reading = Reading { asked: asked.clone(), about: trace.named.clone(), excerpts: evidence.excerpts() };
@@ -249,7 +249,7 @@ impl Library {
             answer.signals = written.signals;
             if !written.sure.is_empty() {
                 evidence.take_sifted(&written.sure);
-                answer.evidence = evidence.quotes(&asked);
+                answer.evidence = evidence.quotes(&explained);
             }
             answer.timings.first_token_ms = written.first_token.map(|at| (at - started).as_millis() as u64);
             let grade = self.refusal.grade(&written.signals);
@@ -351,8 +351,8 @@ impl Library {
         let started = Instant::now();
         let found = self.retrieve(request, Steps::all()).await?;
         let asked = found.asked.clone();
-        let mut evidence = self.evidence(&asked, &found.passages).await?;
-        let quotes = evidence.quotes(&asked);
+        let mut evidence = self.evidence(&asked, &found.explained, &found.passages).await?;
+        let quotes = evidence.quotes(&found.explained);
         let quotes_ms = millis(started);
         let mut judged = Judged {
             quotes,
@@ -379,7 +379,7 @@ impl Library {
             };
             (judged.heard, judged.signals, judged.excerpts) = generator.run(job).await??;
             evidence.take_sifted(&judged.heard.sure);
-            judged.quotes = evidence.quotes(&asked);
+            judged.quotes = evidence.quotes(&found.explained);
         }
         judged.passages = found.passages;
         Ok(judged)

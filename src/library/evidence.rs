@@ -89,7 +89,7 @@ pub struct Signals {
     pub words: f32,
     /// The same of all passages together.
     pub words_anywhere: f32,
-    /// Cosine of the question and the nearest passage.
+    /// Cosine of the question, with what its terms mean, and the nearest passage.
     pub passage: f32,
     /// Whether yes or no is asked for.
     pub yes_no: bool,
@@ -121,7 +121,12 @@ const QUOTE_BYTES: usize = 600;
 
 impl Library {
     /// The sentences of the passages with how much they bear on the question.
-    pub(super) async fn evidence(self: &Arc<Self>, asked: &str, passages: &[Passage]) -> Result<Evidence> {
+    pub(super) async fn evidence(
+        self: &Arc<Self>,
+        asked: &str,
+        explained: &str,
+        passages: &[Passage],
+    ) -> Result<Evidence> {
         let shown = passages.to_vec();
         let stretches = self.blocking(move |library| library.stretches(&shown)).await?;
         let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
@@ -134,22 +139,28 @@ impl Library {
             .collect();
         let texts: Vec<String> =
             compared.iter().map(|at| stretches[lines[*at].stretch].text[lines[*at].range.clone()].to_owned()).collect();
-        let question = asked.to_owned();
+        let questions = [asked, explained].map(str::to_owned);
         let cosines = if texts.is_empty() {
             Vec::new()
         } else {
             self.questions
                 .run(move |embedder| {
-                    let question = embedder.embed_question(&question)?;
+                    let asked = embedder.embed_question(&questions[0])?;
+                    let explained = match &questions[1] {
+                        same if *same == questions[0] => asked.clone(),
+                        other => embedder.embed_question(other)?,
+                    };
                     let near = |text: &String| {
                         let vector = embedder.embed_passage(text)?;
-                        Ok::<f32, crate::embed::EmbedError>(question.iter().zip(&vector).map(|(a, b)| a * b).sum())
+                        let cosine = |to: &[f32]| to.iter().zip(&vector).map(|(a, b)| a * b).sum();
+                        let cosines = Cosines { asked: cosine(&asked), explained: cosine(&explained) };
+                        Ok::<_, crate::embed::EmbedError>(cosines)
                     };
                     texts.iter().map(near).collect::<std::result::Result<Vec<_>, _>>()
                 })
                 .await??
         };
-        Ok(weighed(asked, passages, stretches, lines, &compared, &cosines))
+        Ok(weighed([asked, explained], passages, stretches, lines, &compared, &cosines))
     }
 
     /// The stored pages that the passages show. Blocks.
@@ -173,34 +184,61 @@ impl Library {
     }
 }
 
+/// How near a line is in meaning to the question as it was asked, and with what its terms mean.
+#[derive(Clone, Copy)]
+struct Cosines {
+    asked: f32,
+    explained: f32,
+}
+
+/// The question's words, as far as they weigh anything.
+struct Wanted<'a> {
+    terms: Vec<String>,
+    rarity: &'a Rarity,
+    /// The weight of all.
+    total: f32,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(question: &str, rarity: &'a Rarity) -> Self {
+        let terms = distinct(sparse::terms(question));
+        let total = terms.iter().map(|term| rarity.of_term(term)).sum();
+        Self { terms, rarity, total }
+    }
+
+    /// The share of their weight that is held.
+    fn share(&self, has: impl Fn(&str) -> bool) -> f32 {
+        let held: f32 = self.terms.iter().filter(|term| has(term)).map(|term| self.rarity.of_term(term)).sum();
+        if self.total > 0.0 { held / self.total } else { 0.0 }
+    }
+}
+
+/// Scores by the question with what its terms mean, and signals by the question as it was asked.
 fn weighed(
-    asked: &str,
+    [asked, explained]: [&str; 2],
     passages: &[Passage],
     stretches: Vec<Stretch>,
     lines: Vec<Line>,
     compared: &[usize],
-    cosines: &[f32],
+    cosines: &[Cosines],
 ) -> Evidence {
     let rarity = Rarity::of(&lines);
-    let wanted = distinct(sparse::terms(asked));
-    let total: f32 = wanted.iter().map(|term| rarity.of_term(term)).sum();
-    let share = |has: &dyn Fn(&str) -> bool| {
-        let held: f32 = wanted.iter().filter(|term| has(term)).map(|term| rarity.of_term(term)).sum();
-        if total > 0.0 { held / total } else { 0.0 }
-    };
+    let (wanted, meant) = (Wanted::of(asked, &rarity), Wanted::of(explained, &rarity));
     let mut scores = vec![None; lines.len()];
+    // Of the sentence that is nearest to the question as it was asked, the share of its words.
     let mut best = (f32::MIN, 0.0);
-    for (at, cosine) in compared.iter().zip(cosines) {
+    for (at, cosines) in compared.iter().zip(cosines) {
         let line = &lines[*at];
-        let words = share(&|term| line.terms.iter().any(|known| known == term));
-        let of_passage = OF_BEST_PASSAGE / stretches[line.stretch].n as f32;
-        let score = cosine + LEXICAL * words + of_passage + LENGTH * (line.range.len() as f32).ln();
-        scores[*at] = Some(score);
-        if score > best.0 {
-            best = (score, words);
+        let holds = |term: &str| line.terms.iter().any(|known| known == term);
+        let of_line = OF_BEST_PASSAGE / stretches[line.stretch].n as f32 + LENGTH * (line.range.len() as f32).ln();
+        let words = wanted.share(holds);
+        scores[*at] = Some(cosines.explained + LEXICAL * meant.share(holds) + of_line);
+        let as_asked = cosines.asked + LEXICAL * words + of_line;
+        if as_asked > best.0 {
+            best = (as_asked, words);
         }
     }
-    let mut sorted = cosines.to_vec();
+    let mut sorted: Vec<f32> = cosines.iter().map(|cosines| cosines.asked).collect();
     sorted.sort_by(|a, b| b.total_cmp(a));
     let anywhere: HashSet<&str> = lines.iter().flat_map(|line| &line.terms).map(String::as_str).collect();
     let mean = if sorted.is_empty() { 0.0 } else { sorted.iter().sum::<f32>() / sorted.len() as f32 };
@@ -210,7 +248,7 @@ fn weighed(
         third: sorted.get(2).or(sorted.last()).copied().unwrap_or(0.0),
         above_mean: nearest - mean,
         words: best.1,
-        words_anywhere: share(&|term| anywhere.contains(term)),
+        words_anywhere: wanted.share(|term| anywhere.contains(term)),
         passage: passages.iter().filter_map(|passage| passage.similarity).fold(0.0, f32::max),
         yes_no: Form::of(asked) == Form::YesNo,
         ..Signals::default()
@@ -409,14 +447,32 @@ pub(super) mod tests {
         let evidence = page("The lease ends in May. The rent is due on the first day. Pets are welcome in the house.");
         let compared: Vec<usize> =
             (0..evidence.lines.len()).filter(|at| evidence.lines[*at].range.len() >= LEAST_BYTES).collect();
-        let cosines: Vec<f32> = compared.iter().map(|at| if *at == 1 { 0.5 } else { 0.4 }).collect();
+        let cosines = compared.iter().map(|at| if *at == 1 { 0.5 } else { 0.4 });
+        let cosines: Vec<Cosines> = cosines.map(|near| Cosines { asked: near, explained: near }).collect();
         let question = "When is the rent due?";
-        let evidence = weighed(question, &[], evidence.stretches, evidence.lines, &compared, &cosines);
+        let evidence = weighed([question; 2], &[], evidence.stretches, evidence.lines, &compared, &cosines);
         let quotes = evidence.quotes(question);
         assert_eq!(quotes[0].quote, "The rent is due on the first day.");
         let page = &evidence.stretches[0].text;
         assert!(quotes.iter().all(|quote| page[quote.start as usize..quote.end as usize] == quote.quote));
         assert!((evidence.signals.words - 1.0).abs() < 1e-6 && evidence.signals.nearest > 0.49);
+    }
+
+    #[test]
+    fn a_sentence_that_says_what_a_term_means_comes_before_one_that_has_it() {
+        let text = "Pets have no minimum commitment. The buyer shall order no less than 500 units.";
+        let cosines = [Cosines { asked: 0.4, explained: 0.2 }, Cosines { asked: 0.1, explained: 0.3 }];
+        let asked = "Is there a minimum commitment?";
+        let first = |explained: &str| {
+            let Evidence { stretches, lines, .. } = page(text);
+            let weighed = weighed([asked, explained], &[], stretches, lines, &[0, 1], &cosines);
+            let Signals { nearest, words, .. } = weighed.signals;
+            assert!((nearest - 0.4).abs() < 1e-6 && words > 0.9, "those of the question itself: {nearest}, {words}");
+            weighed.quotes(asked).swap_remove(0).quote
+        };
+        assert!(first(asked).starts_with("Pets"));
+        let explained = "One must buy or order no less than a number of units a year. Is there a minimum commitment?";
+        assert!(first(explained).starts_with("The buyer"));
     }
 
     #[test]

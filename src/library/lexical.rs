@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use premise_ingest::dates;
 
+use super::evidence::distinct;
 use crate::sparse;
 
 /// A question taken apart.
@@ -12,6 +13,8 @@ pub(super) struct Asked {
     /// The question as it was searched for.
     pub text: String,
     terms: Vec<String>,
+    /// Those, and the ones of what its terms mean.
+    meant: Vec<String>,
     /// Section numbers, codes, sums: `§ 12(b)`, `E11.9`, `$1,000.50`.
     identifiers: Vec<String>,
     days: Vec<chrono::NaiveDate>,
@@ -40,10 +43,13 @@ impl Asked {
         let mut days: Vec<_> = dates(question).into_iter().map(|date| date.day).collect();
         days.sort();
         days.dedup();
-        let mut terms: Vec<_> = sparse::terms(question).collect();
-        terms.sort();
-        terms.dedup();
-        Self { text: question.to_owned(), terms, identifiers, days, phrases }
+        let terms = distinct(sparse::terms(question));
+        Self { text: question.to_owned(), meant: terms.clone(), terms, identifiers, days, phrases }
+    }
+
+    /// The same question, with what its terms mean.
+    pub(super) fn explained(self, explained: &str) -> Self {
+        Self { meant: distinct(sparse::terms(explained)), ..self }
     }
 
     /// Whether the question asks for anything that must stand as it is.
@@ -51,10 +57,10 @@ impl Asked {
         !(self.identifiers.is_empty() && self.days.is_empty() && self.phrases.is_empty())
     }
 
-    /// How many of the question's different words a text holds.
+    /// How many different words of the question and of what its terms mean a text holds.
     pub(super) fn covered(&self, text: &str) -> usize {
         let held: HashSet<String> = sparse::terms(text).collect();
-        self.terms.iter().filter(|term| held.contains(*term)).count()
+        self.meant.iter().filter(|term| held.contains(*term)).count()
     }
 
     pub(super) fn matches(&self, text: &str) -> Matches {

@@ -14,6 +14,7 @@ mod excerpts;
 mod export;
 mod feedback;
 mod followup;
+mod glossary;
 mod ingest;
 mod lexical;
 mod mend;
@@ -54,6 +55,7 @@ pub use self::{
     evidence::{Quote, Signals},
     feedback::{Export, Judgement, Opinion},
     followup::Turn,
+    glossary::Glossary,
     ingest::{Cautioned, OnProgress, Progress},
     mend::Mended,
     model::Model,
@@ -121,6 +123,8 @@ pub struct Parts {
     pub generator_sha256: Option<String>,
     /// Prompt templates.
     pub prompts: Prompts,
+    /// What people call things that files say in other words.
+    pub glossary: Glossary,
     /// How questions are answered.
     pub answer: config::Answer,
     /// What the process that reads files may use.
@@ -154,6 +158,7 @@ pub struct Library {
     generator_sha256: Option<String>,
     recent: recent::Recent,
     prompts: Prompts,
+    glossary: Glossary,
     answer: config::Answer,
     refusal: Arc<refuse::Refusal>,
     reading: config::Reading,
@@ -200,6 +205,7 @@ impl Library {
             generator_sha256: parts.generator_sha256,
             recent: recent::Recent::default(),
             prompts: parts.prompts,
+            glossary: parts.glossary,
             refusal: Arc::new(refusal),
             answer: parts.answer,
             reading: parts.reading,

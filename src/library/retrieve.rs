@@ -30,6 +30,8 @@ use crate::{
 pub struct Steps {
     /// Find the documents that the question names, and search them for the rest of it.
     pub naming: bool,
+    /// Search for what the question's terms mean, too.
+    pub glossary: bool,
     /// Search by meaning.
     pub meaning: bool,
     /// Search by words.
@@ -48,13 +50,14 @@ pub struct Steps {
 
 impl Steps {
     /// The names of the steps, as `--without` takes them.
-    pub const NAMES: [&'static str; 8] =
-        ["naming", "meaning", "words", "exact", "rerank", "overleaf", "collapse", "merge"];
+    pub const NAMES: [&'static str; 9] =
+        ["naming", "glossary", "meaning", "words", "exact", "rerank", "overleaf", "collapse", "merge"];
 
     /// Every step.
     pub const fn all() -> Self {
         Self {
             naming: true,
+            glossary: true,
             meaning: true,
             words: true,
             exact: true,
@@ -69,6 +72,7 @@ impl Steps {
     pub const fn plain(meaning: bool, words: bool) -> Self {
         Self {
             naming: false,
+            glossary: false,
             meaning,
             words,
             exact: false,
@@ -83,6 +87,7 @@ impl Steps {
     pub fn without(mut self, name: &str) -> Result<Self> {
         let step = match name {
             "naming" => &mut self.naming,
+            "glossary" => &mut self.glossary,
             "meaning" => &mut self.meaning,
             "words" => &mut self.words,
             "exact" => &mut self.exact,
@@ -140,6 +145,8 @@ pub(super) struct Retrieved {
     pub passages: Vec<Passage>,
     pub next_offset: Option<usize>,
     pub asked: String,
+    /// That, and what its terms mean.
+    pub explained: String,
     /// How a follow-up was understood, for people.
     pub understood: Option<String>,
     /// Whether the question names documents that are there.
@@ -158,6 +165,7 @@ impl Retrieved {
             passages: Vec::new(),
             next_offset: None,
             asked: question.to_owned(),
+            explained: question.to_owned(),
             understood: None,
             named: false,
             trace: Trace::default(),
@@ -191,6 +199,8 @@ const READ_AT_LEAST: usize = 40;
 /// A search within some documents.
 struct Search {
     question: String,
+    /// That, and what its terms mean.
+    explained: String,
     filter: Filter,
     named: bool,
     explain: bool,
@@ -222,15 +232,27 @@ impl Library {
         let whole = if carried { &asked } else { question };
         let mut trace = Trace { name_ms: millis(started), ..Trace::default() };
         let wanted = offset + k;
-        let over_all =
-            || Search { question: whole.to_owned(), filter: filter.clone(), named: false, explain: request.explain };
+        // Not of words that only name a document.
+        let meaning = if steps.glossary { self.glossary.meaning(&asked) } else { None };
+        let with_meaning = |question: &str| match &meaning {
+            Some(meaning) => format!("{question} {meaning}"),
+            None => question.to_owned(),
+        };
+        let search = |question: &str, filter: Filter, named: bool| Search {
+            question: question.to_owned(),
+            explained: with_meaning(question),
+            filter,
+            named,
+            explain: request.explain,
+        };
+        let over_all = || search(whole, filter.clone(), false);
         let is_sure = named.as_ref().is_some_and(|named| named.is_sure);
         let mut leading = Vec::new();
         let mut others = Vec::new();
         if let Some(Named { documents, .. }) = &named {
             trace.named.clone_from(documents);
             let within = Filter::documents(documents.iter().copied());
-            let search = Search { question: asked.clone(), filter: within, named: true, explain: request.explain };
+            let search = search(&asked, within, true);
             if is_sure {
                 leading = self.candidates(&scope, search, steps, wanted, &mut trace).await?;
             } else {
@@ -260,7 +282,8 @@ impl Library {
             self.blocking(move |library| library.to_passages(candidates, steps, window)).await?;
         let understood = carried.then(|| about.map_or_else(|| asked.clone(), |files| format!("{asked} ({files})")));
         let next_offset = (more && wanted <= MOST_OFFSET).then_some(wanted);
-        Ok(Retrieved { passages, next_offset, asked, understood, named: named.is_some(), trace })
+        let explained = with_meaning(&asked);
+        Ok(Retrieved { passages, next_offset, asked, explained, understood, named: named.is_some(), trace })
     }
 }
 
@@ -304,7 +327,7 @@ impl Library {
     ) -> Result<Vec<Candidate>> {
         let hits = self.hits(scope, &search, steps, wanted, trace).await?;
         let read = hits.len().min(READ_AT_LEAST.max(wanted * READ_PER_PASSAGE));
-        let asked = Arc::new(Asked::of(&search.question));
+        let asked = Arc::new(Asked::of(&search.question).explained(&search.explained));
         let wants_matches = search.explain || (steps.exact && asked.wants_exact());
         let mut candidates = self
             .blocking(move |library| {
@@ -354,14 +377,14 @@ impl Library {
                 return Ok(Vec::new());
             }
             Ok::<_, Error>(
-                self.store().hybrid(scope, query(None, Some(sparse::embed_question(&search.question)))).await?,
+                self.store().hybrid(scope, query(None, Some(sparse::embed_question(&search.explained)))).await?,
             )
         };
         let by_meaning = async {
             if !steps.meaning {
                 return Ok((Vec::new(), 0.0));
             }
-            let question = search.question.clone();
+            let question = search.explained.clone();
             let dense = self.questions.run(move |embedder| embedder.embed_question(&question)).await??;
             let embed_ms = millis(started);
             Ok((self.store().hybrid(scope, query(Some(dense), None)).await?, embed_ms))

@@ -87,7 +87,7 @@ pub struct Passage {
     pub recognised: Option<f32>,
     /// Nearness by meaning and by words, 0 to 1 and a little more for exact matches: comparable within one answer only.
     pub score: f32,
-    /// Cosine of question and passage, when the dense search found it.
+    /// Cosine of the question, with what its terms mean, and the passage; when the dense search found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f32>,
     /// Other places with the same words.

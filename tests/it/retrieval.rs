@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use premise::{
     db::Listing,
-    library::{Found, Library, Passage, SearchRequest, Turn},
+    library::{Found, Library, Passage, SearchRequest, Steps, Turn},
 };
 
 use crate::{
@@ -86,6 +86,37 @@ fn a_search_is_narrowed_by_type_date_and_label() {
     std::fs::rename(shelf.world.files().join("call.md"), shelf.world.files().join("done.md")).expect("it moves");
     shelf.world.sync(&shelf.library);
     check(&|request| request.labels = Some(vec!["urgent".to_owned()]), &["done.md"]);
+}
+
+const ORDERS: &[u8] = b"The buyer shall purchase no less than 500 units a year, and pays within thirty days.";
+const VISIT: &[u8] =
+    b"The parties look forward to a long contract. Both teams will visit the plant, which is there for all.";
+const CHAIRS: &[u8] = b"The chairs of the meeting room are blue, and the tables of the canteen are white.";
+
+#[test]
+fn what_a_term_means_is_searched_for_and_never_shown_as_asked() {
+    let shelf = Shelf::of(&[("orders.txt", ORDERS), ("visit.txt", VISIT), ("chairs.txt", CHAIRS)]);
+    let mut request = asking("Is there a minimum commitment in the contract?");
+    let score = |found: &Found| {
+        let orders = found.passages.iter().find(|passage| passage.file == "orders.txt");
+        let orders = orders.expect("all passages are shown");
+        let why = orders.why.clone().expect("it was asked for");
+        (orders.n, orders.similarity.expect("it was found by meaning"), why.words)
+    };
+    let (place, near, words) = score(&shelf.find(request.clone()));
+    assert_eq!((place, words), (1, Vec::new()), "it has no word of the question");
+    let steps = Steps::all().without("glossary").expect("it is a step");
+    let without = shelf.world.block_on(shelf.library.search_by(&request, steps)).expect("the question can be searched");
+    assert!(near > score(&without.0).1 + 0.05, "{near}");
+
+    // An office's own glossary, read at the next start.
+    std::fs::write(shelf.world.data_dir().join("glossary.txt"), "the cobalt rule = The chairs are blue.\n")
+        .expect("is written");
+    drop(shelf.library);
+    let library = shelf.world.library();
+    request.question = "Does the cobalt rule hold?".to_owned();
+    let found = shelf.world.block_on(library.search(&request)).expect("the question can be searched");
+    assert_eq!(found.passages[0].file, "chairs.txt");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn identity(library: &Library, set: &EvalSet, args: &EvalArgs, settings: &Settin
         "precision": settings.models.precision,
         "generator": settings.models.generator,
         "answer": format!("{:?}", settings.answer),
-        "prompts and decisions": library.hashes(),
+        "prompts, decisions, glossary": library.hashes(),
         "version": env!("CARGO_PKG_VERSION"),
         "program": program,
     }))
