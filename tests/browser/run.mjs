@@ -255,6 +255,18 @@ test('everything is done by keyboard alone', async () => {
   await remove('fernhill-lease.txt');
 });
 
+test('whoever types right after closing a panel is left alone, and else the focus goes back', async () => {
+  const closed = async (then) => {
+    await page.locator('#open-files').click();
+    await page.evaluate(then);
+    // The page hears of the closing a moment later.
+    await page.evaluate(() => new Promise((resolve) => { setTimeout(resolve, 100); }));
+    return page.evaluate(() => document.activeElement.id);
+  };
+  assert.equal(await closed(() => { document.getElementById('files').close(); document.getElementById('question').focus(); }), 'question');
+  assert.equal(await closed(() => document.getElementById('files').close()), 'open-files');
+});
+
 test('Esc stops an answer', async () => {
   let leave;
   await page.route('**/api/v1/ask', async (route) => {
