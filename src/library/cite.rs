@@ -27,7 +27,8 @@ pub(super) struct Cited {
 const ENOUGH: f32 = 0.5;
 /// Above this a sentence needs no second quote.
 const PLENTY: f32 = 0.85;
-/// A second quote must add this much.
+/// A second quote must add this much, and beside one that is enough by itself this much of what the question does not
+/// say already: else a cover with the parties' names, or any clause with a word of the question, would be quoted.
 const WORTH_A_SECOND: f32 = 0.2;
 /// How much of a line's nearness to the question counts when several hold as much of a sentence.
 const NEARNESS: f32 = 0.2;
@@ -114,9 +115,14 @@ fn support<'e>(claim: &Claim, evidence: &'e Evidence) -> Vec<(&'e Line, f32)> {
             return vec![(line, nearness(best))];
         }
         let with = |other: &Line| claim.held_by(|term| holds(line, term) || holds(other, term));
+        let told = claim.told_by(|term| holds(line, term));
+        let tells_more = |at: usize| {
+            let both = claim.told_by(|term| holds(line, term) || holds(&evidence.lines[at], term));
+            both >= told + WORTH_A_SECOND
+        };
         let second = ranked
             .iter()
-            .filter(|at| **at != best)
+            .filter(|at| **at != best && (!alone || tells_more(**at)))
             .map(|at| (*at, with(&evidence.lines[*at])))
             .max_by(|(a, x), (b, y)| x.total_cmp(y).then(value(*a).total_cmp(&value(*b))))
             .filter(|(_, both)| *both >= shares[best] + WORTH_A_SECOND && *both >= ENOUGH);
@@ -219,6 +225,22 @@ mod tests {
             "Late payments bear interest of 2 % a month. [3]",
             &["Late payments bear interest of 2 % a month."],
         );
+    }
+
+    #[test]
+    fn a_second_quote_tells_what_the_question_does_not() {
+        let question = "When does the Fernhill tenancy agreement end and is notice of it given?";
+        let page =
+            "The notice of the Fernhill tenancy is given in writing. It all ends on 3 May 2026. The rent is $40.";
+        let cited = |answer: &str| {
+            let cited =
+                cite(answer, question, question, &crate::library::evidence::tests::page(page), Unsupported::Drop);
+            cited.quotes.into_iter().map(|quote| quote.quote).collect::<Vec<_>>()
+        };
+        let ends = "It all ends on 3 May 2026.";
+        assert_eq!(cited("The Fernhill tenancy ends on 3 May 2026."), [ends]);
+        let both = cited("It ends on 3 May 2026, and the rent is $40.");
+        assert_eq!(both, [ends, "The rent is $40."]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::sparse;
 pub(super) struct Claim {
     /// Its distinct terms with their weights; for a short one ("Yes.") the question's terms are added.
     terms: Vec<(String, f32)>,
+    /// Those of them that the question does not have.
+    new: HashSet<String>,
     total: f32,
     must: Musts,
 }
@@ -48,7 +50,9 @@ impl Claim {
             }
         }
         let total = terms.iter().map(|(_, weight)| weight).sum();
-        Self { terms, total, must: Musts::of(sentence, named) }
+        let new = terms.iter().map(|(term, _)| term).filter(|term| !named.contains(*term) && !asked.contains(term));
+        let new = new.cloned().collect();
+        Self { terms, new, total, must: Musts::of(sentence, named) }
     }
 
     /// Whether it says nothing that could be looked for.
@@ -67,6 +71,11 @@ impl Claim {
             return 0.0;
         }
         self.terms.iter().filter(|(term, _)| has(term)).map(|(_, weight)| weight).sum::<f32>() / self.total
+    }
+
+    /// The same of the terms that the question does not have: what the sentence tells that was not known.
+    pub(super) fn told_by(&self, has: impl Fn(&str) -> bool) -> f32 {
+        self.held_by(|term| self.new.contains(term) && has(term))
     }
 
     /// Whether all that must stand in the evidence stands in those sentences.
