@@ -176,7 +176,7 @@ impl Part<'_> {
             let panel_of_keys = asked.cache.keys(head, from / PANEL + panel);
             let out = &mut scores[panel * PANEL..];
             let (a, a_stride, out_stride) = (&**queries, size, stride);
-            PanelProduct { rows: count, a, a_stride, panel: panel_of_keys, out, out_stride, adds: false }.compute();
+            PanelProduct { rows: count, a, a_stride, panel: panel_of_keys, out, out_stride }.compute();
         }
         for (at, scores) in scores.chunks_exact_mut(stride).enumerate() {
             let own = position + at / group;
@@ -193,7 +193,7 @@ impl Part<'_> {
         for (part, panel) in asked.cache.values(head, tokens).enumerate() {
             let out = &mut sums.values[part * PANEL..];
             let (a, a_stride, out_stride) = (&*scores, stride, padded);
-            PanelProduct { rows: count, a, a_stride, panel, out, out_stride, adds: false }.compute();
+            PanelProduct { rows: count, a, a_stride, panel, out, out_stride }.compute();
         }
         sums
     }

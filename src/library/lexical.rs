@@ -49,7 +49,8 @@ impl Asked {
 
     /// The same question, with what its terms mean.
     pub(super) fn explained(self, explained: &str) -> Self {
-        Self { meant: distinct(sparse::terms(explained)), ..self }
+        // Most questions have no term that is explained.
+        if explained == self.text { self } else { Self { meant: distinct(sparse::terms(explained)), ..self } }
     }
 
     /// Whether the question asks for anything that must stand as it is.

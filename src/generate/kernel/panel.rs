@@ -15,7 +15,7 @@ use super::{avx256, avx512};
 /// Columns of a panel.
 pub(crate) const PANEL: usize = TILE;
 
-/// `out = a * panel`, or `out += a * panel`: row `r` of `a` begins at `r * a_stride` and has as many numbers as the panel
+/// `out = a * panel`: row `r` of `a` begins at `r * a_stride` and has as many numbers as the panel
 /// has rows of 32; row `r` of `out` begins at `r * out_stride` and has 32.
 pub(crate) struct PanelProduct<'a> {
     pub(crate) rows: usize,
@@ -24,8 +24,6 @@ pub(crate) struct PanelProduct<'a> {
     pub(crate) panel: &'a [f16],
     pub(crate) out: &'a mut [f32],
     pub(crate) out_stride: usize,
-    /// Whether the product is added to what is in `out`.
-    pub(crate) adds: bool,
 }
 
 impl PanelProduct<'_> {
@@ -151,7 +149,7 @@ unsafe fn rows<L: Lanes, N: Number, const ROWS: usize>(
             let panel = panel.add(column);
             let out = product.out.as_mut_ptr().add(first * product.out_stride + column);
             let mut sums = [[L::splat_real(0.0); 2]; ROWS];
-            if product.adds || run.start > 0 {
+            if run.start > 0 {
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let out = out.add(row * product.out_stride);
                     *sums = [L::load_reals(out), L::load_reals(out.add(L::COUNT))];
@@ -192,19 +190,15 @@ mod tests {
                 (0..inner * PANEL).map(|at| f16::from_f32((at * 53 % 29) as f32 / 16.0 - 1.0)).collect();
             let mut out = vec![0.5; rows * 40];
             let mut portable = out.clone();
-            let product =
-                |out, adds| PanelProduct { rows, a: &a, a_stride: inner + 3, panel: &panel, out, out_stride: 40, adds };
-            product(&mut out, true).compute();
-            let mut fresh = vec![0.25; rows * 40];
-            product(&mut fresh, false).compute();
+            let product = |out| PanelProduct { rows, a: &a, a_stride: inner + 3, panel: &panel, out, out_stride: 40 };
+            product(&mut out).compute();
             // SAFETY: plain Rust, and the slices are as long as `compute` has just asserted.
-            unsafe { multiply::<Portable>(&mut product(&mut portable, true)) };
+            unsafe { multiply::<Portable>(&mut product(&mut portable)) };
             for row in 0..rows {
                 for column in 0..PANEL {
                     let pairs = (0..inner).map(|at| a[row * (inner + 3) + at] * panel[at * PANEL + column].to_f32());
-                    let wanted = 0.5 + pairs.sum::<f32>();
+                    let wanted = pairs.sum::<f32>();
                     assert!((out[row * 40 + column] - wanted).abs() < 1e-3);
-                    assert!((fresh[row * 40 + column] - wanted + 0.5).abs() < 1e-3);
                     assert!((portable[row * 40 + column] - wanted).abs() < 1e-3);
                 }
             }
