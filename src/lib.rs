@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod datadir;
 pub mod db;
+pub mod egress;
 pub mod embed;
 pub mod error;
 pub mod eval;

@@ -13,6 +13,7 @@ use crate::{
     config::Settings,
     datadir::{self, DataDir, Owner},
     db::Listing,
+    egress,
     error::{Error, Kind, Result},
     jobs,
     library::{
@@ -46,11 +47,15 @@ pub(super) struct Listed {
 }
 
 impl Desk {
-    /// Takes the data folder and mends what a crash may have left, or turns to the server that has it.
-    pub(super) async fn open(data_dir: PathBuf, settings: Settings) -> Result<Self> {
+    /// Takes the data folder and mends what a crash may have left, or turns to the server that has it. `once`: this
+    /// process will not look for a server again, so it needs no way out when it has the folder.
+    pub(super) async fn open(data_dir: PathBuf, settings: Settings, once: bool) -> Result<Self> {
         match datadir::open(&data_dir)? {
             Owner::Server(contact) => Ok(Self::Server(Arc::new(Client::new(contact)))),
             Owner::Us(owned) => {
+                if once {
+                    egress::shut(&settings.store);
+                }
                 let for_library = settings.clone();
                 let library = blocking(move || {
                     let library = app::open_library(&data_dir, &for_library)?;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     app,
     config::{self, Settings},
+    egress::{self, Egress},
     error::{Error, Result},
     library::passwords,
     models,
@@ -77,7 +78,25 @@ fn findings(data_dir: &Path) -> Vec<Finding> {
     findings.extend(reader(&settings));
     findings.extend(recognition(&settings));
     findings.extend(passwords(&settings));
+    findings.push(way_out(&settings));
     findings
+}
+
+/// Takes the way out from this process, as from each that has the files. The last thing to look at.
+fn way_out(settings: &Settings) -> Finding {
+    match egress::shut(&settings.store) {
+        Egress::Shut => good("network", "a process that has your files can make no connection"),
+        Egress::ToServer(url) => warning(
+            "network",
+            format!("connections stay possible, for the index is on {url}"),
+            "Let the firewall allow the account of premise that address alone",
+        ),
+        Egress::Open(reason) => warning(
+            "network",
+            format!("the kernel does not keep processes from making connections: {reason}"),
+            "Use a kernel that is built with seccomp filters, or a firewall that lets nothing out",
+        ),
+    }
 }
 
 /// The folders that are read by the clock: is each there?

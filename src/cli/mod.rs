@@ -29,6 +29,7 @@ use crate::{
     app,
     config::{self, Settings},
     datadir::{self, Owner},
+    egress,
     error::{Error, Kind, Result},
     eval, http,
     library::{Library, SearchRequest, passwords},
@@ -300,6 +301,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Bench(args) => bench::run(args, settings, stop).await,
         Verb::Reindex(args) => {
             let owned = own(&data_dir)?;
+            egress::shut(&settings.store);
             blocking(move || reindex::run(&args, &owned, &settings, &stop)).await
         }
         Verb::Sync { folder, cron, collection, form } => {
@@ -316,7 +318,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
                 ));
             }
             match cron {
-                None => sync_once(&data_dir, &settings, &folders, &stop, form).await,
+                None => sync_once(&data_dir, &settings, &folders, &stop, form, true).await,
                 Some(cron) => {
                     let clock = config::Sync { cron: Some(cron), folders };
                     sync_by_the_clock(&data_dir, &settings, &clock, &stop, form).await
@@ -324,7 +326,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
             }
         }
         verb => {
-            let desk = Desk::open(data_dir, settings).await?;
+            let desk = Desk::open(data_dir, settings, true).await?;
             at_desk(verb, &desk, stop).await
         }
     }
@@ -411,8 +413,9 @@ async fn sync_once(
     folders: &[config::SyncFolder],
     stop: &Arc<AtomicBool>,
     form: Form,
+    once: bool,
 ) -> Result<ExitCode> {
-    let desk = Desk::open(data_dir.to_owned(), settings.clone()).await?;
+    let desk = Desk::open(data_dir.to_owned(), settings.clone(), once).await?;
     let mut worst = ExitCode::SUCCESS;
     for folder in folders {
         let report = desk.sync(&folder.collection, &folder.path, stop.clone(), form.json).await?;
@@ -438,7 +441,7 @@ async fn sync_by_the_clock(
     crate::jobs::parse_cron(clock.cron.as_deref().unwrap_or_default())
         .map_err(|reason| Error::new(Kind::BadInput, "bad_cron", reason, "Write five fields, such as \"0 2 * * *\""))?;
     while !stop.load(Ordering::Relaxed) {
-        if let Err(error) = sync_once(data_dir, settings, &clock.folders, stop, form).await {
+        if let Err(error) = sync_once(data_dir, settings, &clock.folders, stop, form, false).await {
             show::error(&error, form.json);
         }
         let Some(next) = crate::jobs::next_sync(clock, chrono::Local::now()) else { break };
@@ -468,7 +471,9 @@ async fn serve_library(
     addr: Option<String>,
 ) -> Result<ExitCode> {
     let addr = addr.unwrap_or_else(|| settings.serve.addr.clone());
+    let store = settings.store.clone();
     let service = http::bind(library.clone(), settings, owned, &addr).await?;
+    egress::shut(&store);
     println!("Premise is ready: http://{}", service.addr());
     println!("Open the address in a browser. Ctrl-C ends it.");
     library.warm_up();

@@ -5,6 +5,7 @@ mod bundles;
 mod canaries;
 mod crash;
 mod diskfull;
+mod egress;
 mod feedback;
 mod files;
 mod hostile;

@@ -200,7 +200,9 @@ fn own_models(world: &World) -> PathBuf {
     let own = world.path().join("models");
     let folder = |name: &str| world.models().join(name);
     copy(&folder(""), &own, |name| name.starts_with("SmolLM2"));
-    for part in ["all-minilm-l6-v2", "onnxruntime-1.32.0"] {
+    for part in ["all-minilm-l6-v2", "onnxruntime"] {
+        let part =
+            premise::models::find(part).expect("it is in the catalogue").folder.as_ref().expect("it has a folder");
         copy(&folder(part), &own.join(part), |_| true);
     }
     own

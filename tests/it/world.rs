@@ -204,6 +204,12 @@ pub(crate) struct Spawned {
     _stdout: std::process::ChildStdout,
 }
 
+impl Spawned {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Spawned {
     fn drop(&mut self) {
         let _ = self.child.kill();
