@@ -2,12 +2,12 @@
 #![expect(clippy::inline_always, reason = "see `lanes`")]
 
 use std::arch::x86_64::{
-    __m256, __m256i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm_unpacklo_epi8, _mm256_add_epi16,
-    _mm256_add_epi32, _mm256_and_si256, _mm256_cvtepi8_epi16, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps,
-    _mm256_cvtph_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_mullo_epi32, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps,
-    _mm256_storeu_si256, _mm256_sub_epi32,
+    __m256, __m256i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm_unpacklo_epi8, _mm256_abs_epi8,
+    _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256, _mm256_cvtepi8_epi16, _mm256_cvtepi8_epi32,
+    _mm256_cvtepi32_ps, _mm256_cvtph_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mullo_epi32, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_sign_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16,
+    _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_xor_si256,
 };
 use std::ops::Range;
 
@@ -60,11 +60,14 @@ struct Avx256<const VNNI: bool>;
 #[expect(clippy::undocumented_unsafe_blocks, reason = "said once above")]
 impl<const VNNI: bool> Lanes for Avx256<VNNI> {
     const COUNT: usize = 8;
-    const MOST_ROWS: usize = 2;
+    const MOST_ROWS: usize = 4;
     const MOST_REAL_ROWS: usize = 6;
-    // 16 bits hold the sum of sixteen products of at most 15 * 127, or of four of at most 63 * 127.
+    // 16 bits hold the sum of sixteen products of at most 15 * 127, of eight of at most 31 * 127, or of four of at most
+    // 63 * 127.
     const MOST_QUADS_4: usize = 8;
+    const MOST_QUADS_5: usize = if VNNI { 8 } else { 4 };
     const MOST_QUADS_6: usize = if VNNI { 8 } else { 2 };
+    const ZERO_8: u8 = if VNNI { 0 } else { 128 };
     type Whole = __m256i;
     type Real = __m256;
 
@@ -115,11 +118,11 @@ impl<const VNNI: bool> Lanes for Avx256<VNNI> {
             if BITS < 8 {
                 return _mm256_add_epi16(sum, _mm256_maddubs_epi16(levels, values));
             }
-            // Two products of at most 255 * 127 do not fit 16 bits: the halves of each level apart.
-            let ones = _mm256_set1_epi16(1);
-            let products = |levels| _mm256_madd_epi16(_mm256_maddubs_epi16(levels, values), ones);
-            let (low, high) = (products(Self::low(levels)), products(Self::high(levels)));
-            _mm256_add_epi32(sum, _mm256_add_epi32(low, _mm256_slli_epi32::<4>(high)))
+            // Two products of at most 255 * 127 do not fit 16 bits, two of at most 128 * 127 do: the sign of each level
+            // less 128 goes over to the value.
+            let levels = _mm256_xor_si256(levels, _mm256_set1_epi8(-128));
+            let products = _mm256_maddubs_epi16(_mm256_abs_epi8(levels), _mm256_sign_epi8(values, levels));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)))
         }
     }
 

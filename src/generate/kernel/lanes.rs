@@ -30,8 +30,14 @@ pub(super) trait Lanes {
     /// Products of quads with levels of four bits that [`Self::dot`] may add up before [`Self::widen`]: it may have no
     /// more than 16 bits for the sum.
     const MOST_QUADS_4: usize = QUADS;
+    /// The same with levels of five bits.
+    const MOST_QUADS_5: usize = QUADS;
     /// The same with levels of six bits.
     const MOST_QUADS_6: usize = QUADS;
+    /// What [`Self::dot`] takes away from levels of eight bits.
+    const ZERO_8: u8 = 0;
+    /// Whether a loop over the quads of a block is faster than its steps one after another.
+    const ROLLED: bool = false;
     /// 32-bit whole numbers, two of 16 bits, or four bytes in the place of each.
     type Whole: Copy;
     /// 32-bit floats.
@@ -146,53 +152,86 @@ unsafe fn groups<L: Lanes, const BITS: usize, const LEAST: bool>(
     rows: Range<usize>,
     out: &mut [[f32; TILE]],
 ) {
-    let mut done = 0;
-    while done < rows.len() {
-        let (row, left, out) = (rows.start + done, rows.len() - done, &raw mut out[done]);
-        // SAFETY: passed on from the caller's contract.
-        done += unsafe { some_rows!(L, left, group_rows::<L, BITS, LEAST>(tile, activations, row, out)) };
+    let size = span_bytes(tile.grid);
+    out[..rows.len()].fill([0.0; TILE]);
+    let mut spread = if BITS < 8 && rows.len() > L::MOST_ROWS { Some(Spread([0; BLOCK * TILE])) } else { None };
+    for first in (0..activations.spans).step_by(GROUPS) {
+        let these = first..activations.spans.min(first + GROUPS);
+        if let Some(spread) = &mut spread {
+            // SAFETY: a run has no more groups than a block, for which there is room, and these are inside the tile.
+            unsafe { spread.fill::<L, BITS>(tile.bytes.as_ptr().add(first * size), size, these.len()) };
+        }
+        let mut done = 0;
+        while done < rows.len() {
+            let (row, left, out) = (rows.start + done, rows.len() - done, &raw mut out[done]);
+            let these = these.clone();
+            // SAFETY: passed on from the caller's contract.
+            done += unsafe {
+                if let Some(Spread(spread)) = &spread {
+                    let spread = spread.as_ptr();
+                    some_rows!(L, left, group_rows::<L, BITS, LEAST, true>(tile, these, spread, activations, row, out))
+                } else {
+                    let spread = std::ptr::null();
+                    some_rows!(L, left, group_rows::<L, BITS, LEAST, false>(tile, these, spread, activations, row, out))
+                }
+            };
+        }
     }
 }
 
-/// The product of `ROWS` rows with a tile of groups, two registers of outputs at a time.
+/// Adds the product of `ROWS` rows with these groups of a tile, two registers of outputs at a time.
 #[inline(always)]
-unsafe fn group_rows<L: Lanes, const BITS: usize, const LEAST: bool, const ROWS: usize>(
+unsafe fn group_rows<L: Lanes, const BITS: usize, const LEAST: bool, const SPREAD: bool, const ROWS: usize>(
     tile: Tile<'_>,
+    these: Range<usize>,
+    spread: *const u8,
     activations: &Activations,
     first: usize,
     out: *mut [f32; TILE],
 ) {
     let size = span_bytes(tile.grid);
-    let run = most_quads::<L, BITS>();
+    let run = most_quads::<L, BITS, 1>();
     for outputs in (0..TILE).step_by(2 * L::COUNT) {
         // SAFETY: the caller vouches for the sizes: every group of the tile and of the rows is read once, and `out` has
         // 32 numbers a row.
         unsafe {
             let mut totals = [[L::splat_real(0.0); 2]; ROWS];
-            for group in 0..activations.spans {
+            for (row, totals) in totals.iter_mut().enumerate() {
+                let out = out.add(row).cast::<f32>().add(outputs);
+                *totals = [L::load_reals(out), L::load_reals(out.add(L::COUNT))];
+            }
+            for group in these.clone() {
                 let bytes = tile.bytes.as_ptr().add(group * size);
-                if outputs == 0 {
-                    fetch_ahead::<L>(bytes, size, 0, 1);
-                }
+                let spread = spread.wrapping_add((group - these.start) * GROUP * TILE);
                 let numbers = bytes.add(level_bytes(BITS) + outputs * 2);
                 let at = activations.place(group, first);
                 let mut whole = [[L::splat(0); 2]; ROWS];
                 if !LEAST {
+                    let zero = i32::from(tile.grid.zero) - if BITS == 8 { i32::from(L::ZERO_8) } else { 0 };
                     for (row, whole) in whole.iter_mut().enumerate() {
                         let sum = *activations.sums().get_unchecked(at + row);
-                        *whole = [L::splat(-i32::from(tile.grid.zero) * sum); 2];
+                        *whole = [L::splat(-zero * sum); 2];
                     }
                 }
                 for start in (0..QUADS).step_by(run) {
                     let mut sums = [[L::splat(0); 2]; ROWS];
-                    for quad in start..start + run {
-                        let levels = [
-                            levels::<L, BITS>(bytes, quad, outputs * 4),
-                            levels::<L, BITS>(bytes, quad, (outputs + L::COUNT) * 4),
-                        ];
+                    let end = if SPREAD { black_box(start + run) } else { start + run };
+                    for quad in start..end {
+                        if !SPREAD && outputs == 0 {
+                            fetch_ahead::<L>(bytes, size, quad, QUADS);
+                        }
+                        let mut both = [L::splat(0); 2];
+                        for (half, levels) in both.iter_mut().enumerate() {
+                            let place = (outputs + half * L::COUNT) * 4;
+                            *levels = if SPREAD {
+                                L::load(spread.add(quad * QUAD_BYTES + place))
+                            } else {
+                                self::levels::<L, BITS>(bytes, quad, place)
+                            };
+                        }
                         for (row, sums) in sums.iter_mut().enumerate() {
                             let values = four_values::<L>(activations, (at + row) * GROUP + quad * 4);
-                            for (sum, levels) in sums.iter_mut().zip(levels) {
+                            for (sum, levels) in sums.iter_mut().zip(both) {
                                 *sum = L::dot::<BITS>(*sum, levels, values);
                             }
                         }
@@ -235,6 +274,29 @@ unsafe fn group_rows<L: Lanes, const BITS: usize, const LEAST: bool, const ROWS:
 #[repr(align(64))]
 struct Spread([u8; BLOCK * TILE]);
 
+impl Spread {
+    /// Spreads the levels of `count` groups, at most a block, that begin every `size` bytes.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `L`, and there are as many groups.
+    #[inline(always)]
+    unsafe fn fill<L: Lanes, const BITS: usize>(&mut self, groups: *const u8, size: usize, count: usize) {
+        assert!(count <= GROUPS);
+        for group in 0..count {
+            for quad in 0..QUADS {
+                for at in (0..QUAD_BYTES).step_by(4 * L::COUNT) {
+                    // SAFETY: each register of levels has its place here, and the group is there by the contract.
+                    unsafe {
+                        let levels = levels::<L, BITS>(groups.add(group * size), quad, at);
+                        let place = (group * QUADS + quad) * QUAD_BYTES + at;
+                        L::store_bytes(self.0.as_mut_ptr().add(place), levels);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The product with a tile of blocks, one block after another for all rows.
 #[inline(always)]
 unsafe fn blocks<L: Lanes, const BITS: usize, const SCALES: usize, const LEAST: bool>(
@@ -262,20 +324,9 @@ unsafe fn blocks<L: Lanes, const BITS: usize, const SCALES: usize, const LEAST: 
     }
     let mut spread = Spread([0; BLOCK * TILE]);
     for block in 0..activations.spans {
-        // SAFETY: each register of levels has its place in `spread`, and the block is inside the tile.
-        let bytes = unsafe {
-            let bytes = tile.bytes.as_ptr().add(block * size);
-            for group in 0..GROUPS {
-                for quad in 0..QUADS {
-                    for at in (0..QUAD_BYTES).step_by(4 * L::COUNT) {
-                        let levels = levels::<L, BITS>(bytes.add(group * level_bytes(BITS)), quad, at);
-                        let place = (group * QUADS + quad) * QUAD_BYTES + at;
-                        L::store_bytes(spread.0.as_mut_ptr().add(place), levels);
-                    }
-                }
-            }
-            bytes
-        };
+        let bytes = tile.bytes[block * size..].as_ptr();
+        // SAFETY: a block is GROUPS groups of levels, and this one is inside the tile.
+        unsafe { spread.fill::<L, BITS>(bytes, level_bytes(BITS), GROUPS) };
         let mut done = 0;
         while done < rows.len() {
             let (at, left, out) = (activations.place(block, rows.start + done), rows.len() - done, &raw mut out[done]);
@@ -306,7 +357,8 @@ unsafe fn block_rows<
     out: *mut [f32; TILE],
 ) {
     let quads = QUADS / SCALES;
-    let run = if most_quads::<L, BITS>() < quads { most_quads::<L, BITS>() } else { quads };
+    let most = most_quads::<L, BITS, SCALES>();
+    let run = if most < quads { most } else { quads };
     for outputs in (0..TILE).step_by(2 * L::COUNT) {
         // SAFETY: the caller vouches for the sizes: every number of the block is read once, and `out` has 32 numbers a
         // row.
@@ -327,7 +379,7 @@ unsafe fn block_rows<
                         let mut sums = [[L::splat(0); 2]; ROWS];
                         // Not unrolled: the compiler would load the values of all quads before the first product, more
                         // than there are registers, and put them away. A Zen 4 is 2 to 7 % faster for it.
-                        let end = if SPREAD { black_box(start + run) } else { start + run };
+                        let end = if SPREAD && L::ROLLED { black_box(start + run) } else { start + run };
                         for quad in start..end {
                             let mut both = [L::splat(0); 2];
                             for (half, levels) in both.iter_mut().enumerate() {
@@ -398,10 +450,12 @@ unsafe fn block_rows<
 
 /// Quads that [`Lanes::dot`] may add up for levels of so many bits.
 #[inline(always)]
-const fn most_quads<L: Lanes, const BITS: usize>() -> usize {
-    match BITS {
-        4 => L::MOST_QUADS_4,
-        6 => L::MOST_QUADS_6,
+const fn most_quads<L: Lanes, const BITS: usize, const SCALES: usize>() -> usize {
+    match (BITS, SCALES) {
+        (4, _) => L::MOST_QUADS_4,
+        // `Q5_0`, `Q5_1` and `Q5_K` are kept in six bits and fill five.
+        (6, 1) => L::MOST_QUADS_5,
+        (6, _) => L::MOST_QUADS_6,
         _ => QUADS,
     }
 }
