@@ -13,7 +13,9 @@ use crate::{
     app,
     config::Settings,
     datadir::{self, Owner},
-    error::{Error, Result},
+    egress,
+    error::Result,
+    http,
     library::{AskEvent, SearchRequest},
 };
 
@@ -58,6 +60,9 @@ pub(super) async fn run(
     .await?;
     println!("   verified, in {}", settings.models.folder.display());
 
+    let listener = if args.no_serve { None } else { Some(http::bind(&args.addr).await?) };
+    egress::shut(&settings.store);
+
     println!("2. Sample files");
     let (path, for_library) = (owned.path().to_owned(), settings.clone());
     let library = Arc::new(blocking(move || app::open_library(&path, &for_library)).await?);
@@ -93,9 +98,7 @@ pub(super) async fn run(
             AskEvent::Failed(error) => return Err(error),
         }
     }
-    if args.no_serve {
-        return Ok(ExitCode::SUCCESS);
-    }
+    let Some(listener) = listener else { return Ok(ExitCode::SUCCESS) };
     println!("\n4. The search page");
-    serve_library(library, owned, settings, Some(args.addr)).await.map_err(|error: Error| error)
+    serve_library(listener, library, owned, settings).await
 }

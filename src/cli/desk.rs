@@ -31,6 +31,14 @@ pub(super) enum Desk {
     Server(Arc<Client>),
 }
 
+/// Whether a process that has the data folder can still make connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WayOut {
+    Shut,
+    /// It looks for a server again later.
+    Kept,
+}
+
 /// A file as lists show it, from either side.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Listed {
@@ -47,13 +55,12 @@ pub(super) struct Listed {
 }
 
 impl Desk {
-    /// Takes the data folder and mends what a crash may have left, or turns to the server that has it. `once`: this
-    /// process will not look for a server again, so it needs no way out when it has the folder.
-    pub(super) async fn open(data_dir: PathBuf, settings: Settings, once: bool) -> Result<Self> {
+    /// Takes the data folder and mends what a crash may have left, or turns to the server that has it.
+    pub(super) async fn open(data_dir: PathBuf, settings: Settings, way_out: WayOut) -> Result<Self> {
         match datadir::open(&data_dir)? {
             Owner::Server(contact) => Ok(Self::Server(Arc::new(Client::new(contact)))),
             Owner::Us(owned) => {
-                if once {
+                if way_out == WayOut::Shut {
                     egress::shut(&settings.store);
                 }
                 let for_library = settings.clone();

@@ -85,7 +85,7 @@ fn findings(data_dir: &Path) -> Vec<Finding> {
 /// Takes the way out from this process, as from each that has the files. The last thing to look at.
 fn way_out(settings: &Settings) -> Finding {
     match egress::shut(&settings.store) {
-        Egress::Shut => good("network", "a process that has your files can make no connection"),
+        Egress::Shut => good("network", "the kernel keeps the program from making connections"),
         Egress::ToServer(url) => warning(
             "network",
             format!("connections stay possible, for the index is on {url}"),
@@ -145,7 +145,7 @@ fn models(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// The arithmetic of the model that answers takes the best instructions there are (`generate/int8.rs`, `math.rs`).
+/// The arithmetic of the model that answers takes the best instructions there are (`generate/kernel/`, `math.rs`).
 fn processor() -> Finding {
     #[cfg(target_arch = "x86_64")]
     {

@@ -24,6 +24,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
+use tokio::net::TcpListener;
 
 use crate::{
     app,
@@ -36,7 +37,7 @@ use crate::{
     reader, telemetry,
 };
 
-use self::desk::Desk;
+use self::desk::{Desk, WayOut};
 
 /// Answers questions of your own files, with the page of every quote. Nothing leaves this machine.
 #[derive(Parser)]
@@ -318,7 +319,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
                 ));
             }
             match cron {
-                None => sync_once(&data_dir, &settings, &folders, &stop, form, true).await,
+                None => sync_once(&data_dir, &settings, &folders, &stop, form, WayOut::Shut).await,
                 Some(cron) => {
                     let clock = config::Sync { cron: Some(cron), folders };
                     sync_by_the_clock(&data_dir, &settings, &clock, &stop, form).await
@@ -326,7 +327,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
             }
         }
         verb => {
-            let desk = Desk::open(data_dir, settings, true).await?;
+            let desk = Desk::open(data_dir, settings, WayOut::Shut).await?;
             at_desk(verb, &desk, stop).await
         }
     }
@@ -413,9 +414,9 @@ async fn sync_once(
     folders: &[config::SyncFolder],
     stop: &Arc<AtomicBool>,
     form: Form,
-    once: bool,
+    way_out: WayOut,
 ) -> Result<ExitCode> {
-    let desk = Desk::open(data_dir.to_owned(), settings.clone(), once).await?;
+    let desk = Desk::open(data_dir.to_owned(), settings.clone(), way_out).await?;
     let mut worst = ExitCode::SUCCESS;
     for folder in folders {
         let report = desk.sync(&folder.collection, &folder.path, stop.clone(), form.json).await?;
@@ -441,7 +442,7 @@ async fn sync_by_the_clock(
     crate::jobs::parse_cron(clock.cron.as_deref().unwrap_or_default())
         .map_err(|reason| Error::new(Kind::BadInput, "bad_cron", reason, "Write five fields, such as \"0 2 * * *\""))?;
     while !stop.load(Ordering::Relaxed) {
-        if let Err(error) = sync_once(data_dir, settings, &clock.folders, stop, form, false).await {
+        if let Err(error) = sync_once(data_dir, settings, &clock.folders, stop, form, WayOut::Kept).await {
             show::error(&error, form.json);
         }
         let Some(next) = crate::jobs::next_sync(clock, chrono::Local::now()) else { break };
@@ -457,23 +458,22 @@ async fn sync_by_the_clock(
 
 async fn serve(data_dir: &std::path::Path, settings: Settings, addr: Option<String>) -> Result<ExitCode> {
     let owned = own(data_dir)?;
+    let listener = http::bind(addr.as_deref().unwrap_or(&settings.serve.addr)).await?;
+    egress::shut(&settings.store);
     let path = owned.path().to_owned();
     let for_library = settings.clone();
     let library = blocking(move || app::open_library(&path, &for_library)).await?;
-    serve_library(Arc::new(library), owned, settings, addr).await
+    serve_library(listener, Arc::new(library), owned, settings).await
 }
 
-/// Listens, prints the address, puts right what a crash left, and serves until Ctrl-C.
+/// Prints the address, puts right what a crash left, and serves until Ctrl-C.
 async fn serve_library(
+    listener: TcpListener,
     library: Arc<Library>,
     owned: datadir::DataDir,
     settings: Settings,
-    addr: Option<String>,
 ) -> Result<ExitCode> {
-    let addr = addr.unwrap_or_else(|| settings.serve.addr.clone());
-    let store = settings.store.clone();
-    let service = http::bind(library.clone(), settings, owned, &addr).await?;
-    egress::shut(&store);
+    let service = http::prepare(listener, library.clone(), settings, owned)?;
     println!("Premise is ready: http://{}", service.addr());
     println!("Open the address in a browser. Ctrl-C ends it.");
     library.warm_up();

@@ -177,6 +177,7 @@ fn read_row(kind: GgmlDType, row: &[u8], inputs: usize) -> Result<Row, GenerateE
 fn put_groups(groups: &[Group], output: usize, grid: Grid, factor: f32, tile: &mut [u8]) {
     for (group, bytes) in groups.iter().zip(tile.chunks_exact_mut(span_bytes(grid))) {
         let (levels, halves) = bytes.split_at_mut(level_bytes(grid.bits));
+        check_levels(grid, &group.levels);
         put_levels(levels, grid.bits, output, &group.levels);
         put_half(halves, output, f16::from_f32(group.scale / factor));
         if grid.has_least {
@@ -188,6 +189,7 @@ fn put_groups(groups: &[Group], output: usize, grid: Grid, factor: f32, tile: &m
 fn put_blocks(blocks: &[Block], output: usize, grid: Grid, tile: &mut [u8]) {
     for (block, bytes) in blocks.iter().zip(tile.chunks_exact_mut(span_bytes(grid))) {
         let (levels, numbers) = bytes.split_at_mut(GROUPS * level_bytes(grid.bits));
+        check_levels(grid, &block.levels);
         for (bytes, levels) in levels.chunks_exact_mut(level_bytes(grid.bits)).zip(block.levels.as_chunks().0) {
             put_levels(bytes, grid.bits, output, levels);
         }
@@ -206,6 +208,11 @@ fn put_blocks(blocks: &[Block], output: usize, grid: Grid, tile: &mut [u8]) {
 
 fn put_half(halves: &mut [u8], output: usize, number: f16) {
     halves[output * 2..][..2].copy_from_slice(&number.to_le_bytes());
+}
+
+/// Kernels with 16 bits for a sum add up as many products as levels of five bits allow where six are kept with one scale.
+fn check_levels(grid: Grid, levels: &[u8]) {
+    debug_assert!(grid.bits != 6 || grid.scales == 2 || levels.iter().all(|level| *level < 32), "levels of five bits");
 }
 
 fn put_levels(bytes: &mut [u8], bits: usize, output: usize, levels: &[u8; GROUP]) {

@@ -60,10 +60,14 @@ pub struct Service {
     addr: SocketAddr,
 }
 
-/// Binds `addr` (port 0: any free one) and leaves word of it in the data folder.
-pub async fn bind(library: Arc<Library>, settings: Settings, data_dir: DataDir, addr: &str) -> Result<Service> {
-    let listener = TcpListener::bind(addr).await.map_err(|error| cannot_listen(addr, &error))?;
-    let addr = listener.local_addr().map_err(|error| cannot_listen(addr, &error))?;
+/// Binds `addr`; port 0 takes any free one.
+pub async fn bind(addr: &str) -> Result<TcpListener> {
+    TcpListener::bind(addr).await.map_err(|error| cannot_listen(addr, &error))
+}
+
+/// Leaves word of the address in the data folder. Nobody is answered before [`Service::run`].
+pub fn prepare(listener: TcpListener, library: Arc<Library>, settings: Settings, data_dir: DataDir) -> Result<Service> {
+    let addr = listener.local_addr().map_err(|error| Error::io("read the address that is listened on", &error))?;
     let token: Arc<str> = uuid::Uuid::new_v4().simple().to_string().into();
     // A server that listens on all addresses is reached over the loopback one by this machine's own commands.
     let mut own = addr;

@@ -138,9 +138,8 @@ impl World {
         let Owner::Us(owned) = datadir::open(&self.data_dir()).expect("the data folder opens") else {
             panic!("nobody else has the data folder")
         };
-        let service = self
-            .block_on(http::bind(library.clone(), self.settings(), owned, "127.0.0.1:0"))
-            .expect("a free port can be bound");
+        let listener = self.block_on(http::bind("127.0.0.1:0")).expect("a free port can be bound");
+        let service = http::prepare(listener, library.clone(), self.settings(), owned).expect("it can be served");
         let addr = service.addr().to_string();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = self.runtime.spawn(service.run(async {

@@ -60,13 +60,14 @@ struct Avx256<const VNNI: bool>;
 #[expect(clippy::undocumented_unsafe_blocks, reason = "said once above")]
 impl<const VNNI: bool> Lanes for Avx256<VNNI> {
     const COUNT: usize = 8;
-    const MOST_ROWS: usize = 4;
+    const MOST_ROWS: usize = if VNNI { 2 } else { 4 };
     const MOST_REAL_ROWS: usize = 6;
     // 16 bits hold the sum of sixteen products of at most 15 * 127, of eight of at most 31 * 127, or of four of at most
     // 63 * 127.
     const MOST_QUADS_4: usize = 8;
     const MOST_QUADS_5: usize = if VNNI { 8 } else { 4 };
     const MOST_QUADS_6: usize = if VNNI { 8 } else { 2 };
+    const ROLLED: bool = VNNI;
     const ZERO_8: u8 = if VNNI { 0 } else { 128 };
     type Whole = __m256i;
     type Real = __m256;

@@ -48,7 +48,6 @@ impl Lanes for Avx512 {
     const COUNT: usize = 16;
     const MOST_ROWS: usize = 6;
     const MOST_REAL_ROWS: usize = 8;
-    const ROLLED: bool = true;
     type Whole = __m512i;
     type Real = __m512;
 

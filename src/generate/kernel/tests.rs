@@ -91,7 +91,7 @@ fn check_tiled(activations: &Activations, kernel: Kernel, packed: &Packed, wante
 #[test]
 fn every_kernel_gives_the_products_of_the_rounded_numbers() {
     for kind in KINDS {
-        for rows in [1, 2, 3, 5, 6, 13, 16, 70, 300] {
+        for rows in [1, 2, 3, 4, 5, 6, 13, 16, 70, 300] {
             check(kind, rows, 512, 96);
         }
     }
@@ -117,6 +117,46 @@ fn the_largest_numbers_overflow_nowhere() {
         let [out] = activations.multiply(kernel, [&packed]);
         assert!(out.iter().all(|x| (x - 3072.0).abs() < 2.0), "{kernel:?}: {}", out[0]);
     }
+}
+
+#[test]
+fn the_largest_levels_overflow_nowhere_in_any_format() {
+    let formats = [
+        (GgmlDType::Q4_0, 2, 18),
+        (GgmlDType::Q4_1, 4, 20),
+        (GgmlDType::Q5_0, 2, 22),
+        (GgmlDType::Q5_1, 4, 24),
+        (GgmlDType::Q8_0, 2, 34),
+        (GgmlDType::Q4K, 4, 144),
+        (GgmlDType::Q5K, 4, 176),
+        (GgmlDType::Q6K, 0, 210),
+    ];
+    let (inputs, outputs) = (512, 32);
+    for (kind, head, size) in formats {
+        // All levels are the highest; of `Q8_0`, which has signs, the lowest.
+        let level = if kind == GgmlDType::Q8_0 { 0x80 } else { 0xFF };
+        let mut block = vec![level; size];
+        let one = half::f16::ONE.to_le_bytes();
+        let halves = if head == 0 { size - 2..size } else { 0..head };
+        block[halves].chunks_mut(2).for_each(|half| half.copy_from_slice(&one));
+        let packed = Packed::pack(kind, outputs, inputs, &block.repeat(inputs * outputs / packed_span(size))).unwrap();
+        for value in [1.0, -1.0] {
+            for rows in [1, 4, 9] {
+                let activations = Activations::new(&vec![value; rows * inputs], inputs, packed.grid.span);
+                let plain = plain_product(&activations, &packed);
+                for kernel in Kernel::available() {
+                    let [out] = activations.multiply(kernel, [&packed]);
+                    let same = out.iter().zip(&plain).all(|(a, b)| (a - b).abs() <= b.abs() * 1e-5);
+                    assert!(same, "{kernel:?}, {kind:?}, {rows} rows: {} instead of {}", out[0], plain[0]);
+                }
+            }
+        }
+    }
+}
+
+/// Weights in a block of so many bytes.
+fn packed_span(bytes: usize) -> usize {
+    if bytes < 100 { GROUP } else { BLOCK }
 }
 
 #[test]
