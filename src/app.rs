@@ -13,11 +13,11 @@ use tracing::info;
 use crate::{
     config::{self, Settings},
     db::Db,
-    embed::{self, EmbedderIdentity, Reranker},
+    embed::{self, Embedder, EmbedderIdentity, Reranker},
     error::{Error, Kind, Result},
     generate::{self, EngineSettings, Generator, Shared},
     library::{EmbedderChoice, Glossary, Library, Model, OpenIndex, Parts, RemoveIndex, reindex},
-    models::{self, Entry, Installed, Precision, local},
+    models::{self, EmbedderPaths, Entry, Installed, Precision, VerifiedFile, local},
     prompt::Prompts,
     store::{Store, edge::EdgeStore, server::ServerStore},
     worker::{SpawnError, Worker},
@@ -37,6 +37,10 @@ pub struct Wanted {
 
 /// Name of the runtime in the catalogue.
 const RUNTIME: &str = "onnxruntime";
+/// What the embedders for questions may take together, above one.
+const QUESTION_EMBEDDERS_BYTES: u64 = 256 << 20;
+/// More would have little to do: eight passages have some eighty sentences.
+const MOST_QUESTION_EMBEDDERS: usize = 4;
 /// More threads gain little on one passage.
 const MOST_RERANKER_THREADS: usize = 4;
 
@@ -110,8 +114,7 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
     let counter = TokenCounter::from_bytes(&tokenizer).map_err(Error::internal)?;
 
     let for_questions = choice.locate_for_questions(folder, &embedder)?;
-    // A second thread makes a short text slower, and takes the other core from an ingest.
-    let questions = Worker::spawn("questions", 64, move || embed::open(&for_questions, 1)).map_err(made)?;
+    let questions = embedders_for_questions(&for_questions)?;
     let identity = EmbedderIdentity::of(&embedder);
     let max_tokens = questions.run_blocking(|embedder| embedder.max_tokens())?;
     let prompts = data_dir.join("prompts");
@@ -143,6 +146,21 @@ fn parts(data_dir: &Path, settings: &Settings, db: Db, choice: EmbedderChoice) -
         ocr: settings.ocr.clone(),
         password_files: settings.passwords.clone(),
     })
+}
+
+/// One of one thread for each core, as far as memory goes: more threads make a short text slower, but a question has
+/// many sentences to compare it with.
+fn embedders_for_questions(paths: &EmbedderPaths) -> Result<Worker<Box<dyn Embedder>>> {
+    let size = |file: &VerifiedFile| std::fs::metadata(&file.path).map_or(0, |file| file.len());
+    let bytes = std::iter::once(&paths.graph).chain(&paths.data).map(size).sum::<u64>().max(1);
+    let fit = usize::try_from(QUESTION_EMBEDDERS_BYTES / bytes).unwrap_or(usize::MAX);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = fit.min(cores).clamp(1, MOST_QUESTION_EMBEDDERS);
+    let makes = (0..count).map(|_| {
+        let paths = paths.clone();
+        move || embed::open(&paths, 1)
+    });
+    Worker::spawn_many("questions", 64, makes).map_err(made)
 }
 
 fn reranker(settings: &Settings) -> Result<Option<Worker<Box<dyn Reranker>>>> {

@@ -162,6 +162,11 @@ impl<T: 'static> Worker<T> {
         pending.result.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
     }
 
+    /// Jobs that can run at the same time.
+    pub fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
     /// Jobs that wait or run now.
     pub fn queued(&self) -> usize {
         self.tally.accepted.load(Ordering::SeqCst).saturating_sub(self.tally.finished.load(Ordering::SeqCst))

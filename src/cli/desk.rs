@@ -31,14 +31,6 @@ pub(super) enum Desk {
     Server(Arc<Client>),
 }
 
-/// Whether a process that has the data folder can still make connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WayOut {
-    Shut,
-    /// It looks for a server again later.
-    Kept,
-}
-
 /// A file as lists show it, from either side.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Listed {
@@ -56,13 +48,11 @@ pub(super) struct Listed {
 
 impl Desk {
     /// Takes the data folder and mends what a crash may have left, or turns to the server that has it.
-    pub(super) async fn open(data_dir: PathBuf, settings: Settings, way_out: WayOut) -> Result<Self> {
+    pub(super) async fn open(data_dir: PathBuf, settings: Settings) -> Result<Self> {
         match datadir::open(&data_dir)? {
             Owner::Server(contact) => Ok(Self::Server(Arc::new(Client::new(contact)))),
             Owner::Us(owned) => {
-                if way_out == WayOut::Shut {
-                    egress::shut(&settings.store);
-                }
+                egress::shut(&settings.store);
                 let for_library = settings.clone();
                 let library = blocking(move || {
                     let library = app::open_library(&data_dir, &for_library)?;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod client;
+mod clock;
 mod demo;
 mod desk;
 mod doctor;
@@ -37,7 +38,7 @@ use crate::{
     reader, telemetry,
 };
 
-use self::desk::{Desk, WayOut};
+use self::desk::Desk;
 
 /// Answers questions of your own files, with the page of every quote. Nothing leaves this machine.
 #[derive(Parser)]
@@ -306,8 +307,11 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
             blocking(move || reindex::run(&args, &owned, &settings, &stop)).await
         }
         Verb::Sync { folder, cron, collection, form } => {
-            let folders = match folder {
-                Some(path) => vec![config::SyncFolder { path: absolute(&path)?, collection: collection.collection }],
+            let folder = folder.map(|path| absolute(&path)).transpose()?;
+            let folders = match &folder {
+                Some(path) => {
+                    vec![config::SyncFolder { path: path.clone(), collection: collection.collection.clone() }]
+                }
                 None => settings.sync.folders.clone(),
             };
             if folders.is_empty() {
@@ -318,16 +322,12 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
                     "Name one, or list folders under [sync] in the settings",
                 ));
             }
-            match cron {
-                None => sync_once(&data_dir, &settings, &folders, &stop, form, WayOut::Shut).await,
-                Some(cron) => {
-                    let clock = config::Sync { cron: Some(cron), folders };
-                    sync_by_the_clock(&data_dir, &settings, &clock, &stop, form).await
-                }
-            }
+            let Some(cron) = cron else { return sync_once(data_dir, settings, &folders, &stop, form).await };
+            blocking(move || clock::sync(&data_dir, folder.as_deref(), &collection.collection, &cron, &stop, form))
+                .await
         }
         verb => {
-            let desk = Desk::open(data_dir, settings, WayOut::Shut).await?;
+            let desk = Desk::open(data_dir, settings).await?;
             at_desk(verb, &desk, stop).await
         }
     }
@@ -406,17 +406,14 @@ fn given_passwords(file: &std::path::Path) -> Result<Vec<SecretString>> {
     Ok(passwords::lines(&std::io::read_to_string(std::io::stdin()).map_err(failed)?))
 }
 
-/// The desk is open for the run alone: between two runs by the clock the data folder is free for other verbs, and a
-/// server that came, went or was started anew is found.
 async fn sync_once(
-    data_dir: &std::path::Path,
-    settings: &Settings,
+    data_dir: PathBuf,
+    settings: Settings,
     folders: &[config::SyncFolder],
     stop: &Arc<AtomicBool>,
     form: Form,
-    way_out: WayOut,
 ) -> Result<ExitCode> {
-    let desk = Desk::open(data_dir.to_owned(), settings.clone(), way_out).await?;
+    let desk = Desk::open(data_dir, settings).await?;
     let mut worst = ExitCode::SUCCESS;
     for folder in folders {
         let report = desk.sync(&folder.collection, &folder.path, stop.clone(), form.json).await?;
@@ -429,31 +426,6 @@ async fn sync_once(
         }
     }
     Ok(worst)
-}
-
-/// One sync now, then one whenever the clock says so, until stopped. A failing one is told and the next one tried.
-async fn sync_by_the_clock(
-    data_dir: &std::path::Path,
-    settings: &Settings,
-    clock: &config::Sync,
-    stop: &Arc<AtomicBool>,
-    form: Form,
-) -> Result<ExitCode> {
-    crate::jobs::parse_cron(clock.cron.as_deref().unwrap_or_default())
-        .map_err(|reason| Error::new(Kind::BadInput, "bad_cron", reason, "Write five fields, such as \"0 2 * * *\""))?;
-    while !stop.load(Ordering::Relaxed) {
-        if let Err(error) = sync_once(data_dir, settings, &clock.folders, stop, form, WayOut::Kept).await {
-            show::error(&error, form.json);
-        }
-        let Some(next) = crate::jobs::next_sync(clock, chrono::Local::now()) else { break };
-        if !form.json {
-            println!("Next sync: {}", next.format("%Y-%m-%d %H:%M:%S"));
-        }
-        while chrono::Local::now() < next && !stop.load(Ordering::Relaxed) {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        }
-    }
-    Ok(ExitCode::from(130))
 }
 
 async fn serve(data_dir: &std::path::Path, settings: Settings, addr: Option<String>) -> Result<ExitCode> {

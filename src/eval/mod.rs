@@ -29,6 +29,7 @@ use crate::{
     app,
     config::Settings,
     datadir::{self, Owner},
+    egress,
     error::{Error, Kind, Result},
     library::{Library, Progress, Steps},
 };
@@ -108,6 +109,10 @@ pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> R
     let steps = args.without.iter().try_fold(Steps::all(), |steps, name| steps.without(name))?;
     let work = args.work.clone().unwrap_or_else(|| std::env::temp_dir().join("premise-eval")).join(&set.name);
     let Owner::Us(owned) = datadir::open(&work)? else { return Err(datadir::in_use(&work)) };
+    // The peer is a program of its own, which may want sockets.
+    if args.peer.is_none() {
+        egress::shut(&settings.store);
+    }
     let library = read(&set, &args, owned.path().to_owned(), settings.clone(), stop).await?;
 
     let runs = owned.path().join("runs");

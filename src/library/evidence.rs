@@ -7,11 +7,20 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::try_join_all;
 use premise_ingest::Word;
 use serde::{Deserialize, Serialize};
 
 use super::{Library, Passage};
-use crate::{error::Result, orders, prompt::Form, sparse, store::DocumentId, text};
+use crate::{
+    embed::{EmbedError, Embedder},
+    error::Result,
+    orders,
+    prompt::Form,
+    sparse,
+    store::DocumentId,
+    text,
+};
 
 /// A sentence or row that bears on the question, as it stands on its page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,7 +113,7 @@ pub struct Signals {
     pub state_yes: Option<f32>,
 }
 
-/// Most sentences that are compared with the question by meaning: the passages' first ones, 3 ms each on two cores.
+/// Most sentences that are compared with the question by meaning: the passages' first ones.
 const MOST_LINES: usize = 160;
 /// What holding all of the question's words adds to the cosine. docs/answers.md has what other values give.
 const LEXICAL: f32 = 0.6;
@@ -139,28 +148,41 @@ impl Library {
             .collect();
         let texts: Vec<String> =
             compared.iter().map(|at| stretches[lines[*at].stretch].text[lines[*at].range.clone()].to_owned()).collect();
-        let questions = [asked, explained].map(str::to_owned);
-        let cosines = if texts.is_empty() {
-            Vec::new()
-        } else {
-            self.questions
-                .run(move |embedder| {
-                    let asked = embedder.embed_question(&questions[0])?;
-                    let explained = match &questions[1] {
-                        same if *same == questions[0] => asked.clone(),
-                        other => embedder.embed_question(other)?,
-                    };
-                    let near = |text: &String| {
-                        let vector = embedder.embed_passage(text)?;
-                        let cosine = |to: &[f32]| to.iter().zip(&vector).map(|(a, b)| a * b).sum();
-                        let cosines = Cosines { asked: cosine(&asked), explained: cosine(&explained) };
-                        Ok::<_, crate::embed::EmbedError>(cosines)
-                    };
-                    texts.iter().map(near).collect::<std::result::Result<Vec<_>, _>>()
-                })
-                .await??
-        };
+        let cosines = self.cosines([asked, explained].map(str::to_owned), texts).await?;
         Ok(weighed([asked, explained], passages, stretches, lines, &compared, &cosines))
+    }
+
+    /// How near each text is to the questions; the embedders share the texts out among themselves.
+    async fn cosines(&self, questions: [String; 2], texts: Vec<String>) -> Result<Vec<Cosines>> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let embed_questions = move |embedder: &mut Box<dyn Embedder>| {
+            let [asked, explained] = questions;
+            let vector = embedder.embed_question(&asked)?;
+            let of_explained = if explained == asked { vector.clone() } else { embedder.embed_question(&explained)? };
+            Ok::<_, EmbedError>([vector, of_explained])
+        };
+        let questions = Arc::new(self.questions.run(embed_questions).await??);
+        let hands = self.questions.threads().min(texts.len());
+        let mut dealt = vec![Vec::new(); hands];
+        for (at, text) in texts.iter().enumerate() {
+            dealt[at % hands].push(text.clone());
+        }
+        let near = dealt.into_iter().map(|texts| {
+            let questions = questions.clone();
+            self.questions.run(move |embedder| {
+                let near = |text: &String| {
+                    let vector = embedder.embed_passage(text)?;
+                    let cosine = |to: &[f32]| to.iter().zip(&vector).map(|(a, b)| a * b).sum();
+                    let [asked, explained] = &*questions;
+                    Ok::<_, EmbedError>(Cosines { asked: cosine(asked), explained: cosine(explained) })
+                };
+                texts.iter().map(near).collect::<std::result::Result<Vec<_>, _>>()
+            })
+        });
+        let near = try_join_all(near).await?.into_iter().collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok((0..texts.len()).map(|at| near[at % hands][at / hands]).collect())
     }
 
     /// The stored pages that the passages show. Blocks.

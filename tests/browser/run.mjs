@@ -55,6 +55,7 @@ afterEach(async (t) => {
 async function open(options) {
   await context?.close();
   context = await browser.newContext(options);
+  context.setDefaultTimeout(ANSWER_MS);
   page = await context.newPage();
   heard = { errors: [], elsewhere: [] };
   page.on('pageerror', (error) => heard.errors.push(error.message));
@@ -79,7 +80,7 @@ const row = (name) => page.locator('#files-list .file').filter({ has: page.locat
 
 async function add(name, content) {
   await page.locator('#picked').setInputFiles(await fixture(name, content));
-  await page.locator('.upload', { hasText: name }).locator('.good').waitFor({ timeout: ANSWER_MS });
+  await page.locator('.upload', { hasText: name }).locator('.good').waitFor();
   await row(name).waitFor();
   await page.keyboard.press('Escape');
 }
@@ -94,7 +95,7 @@ async function remove(name) {
 /** Puts a file in without the panel, for tests of what comes after; it is taken out when the test ends. */
 async function put(name, content, labels = []) {
   const query = new URLSearchParams({ file: name });
-  const added = await page.request.post(`${server.url}/api/v1/documents?${query}`, { data: Buffer.from(content), headers: { 'content-type': 'application/octet-stream' }, timeout: ANSWER_MS });
+  const added = await page.request.post(`${server.url}/api/v1/documents?${query}`, { data: Buffer.from(content), headers: { 'content-type': 'application/octet-stream' } });
   const { document } = await added.json();
   putIn.push(document.id);
   if (labels.length) await page.request.put(`${server.url}/api/v1/documents/${document.id}/labels`, { data: { labels } });
@@ -106,7 +107,7 @@ async function search(question) {
   await ask(question);
   const request = (await sent).postDataJSON();
   await page.locator('#asked', { hasText: question }).waitFor();
-  await page.locator('#passages-list .passage, .notice').first().waitFor({ timeout: ANSWER_MS });
+  await page.locator('#passages-list .passage, .notice').first().waitFor();
   await page.keyboard.press('Escape');
   await page.waitForFunction(() => document.getElementById('go').textContent === 'Ask');
   return request;
@@ -123,7 +124,7 @@ function answerWith(answer, { passages = [], citations = [], refused = false, gr
   }));
 }
 
-const answered = () => page.locator('#answer-foot').waitFor({ timeout: ANSWER_MS });
+const answered = () => page.locator('#answer-foot').waitFor();
 
 async function ask(question) {
   await page.locator('#question').fill(question);
@@ -151,7 +152,7 @@ test('a file is added, asked about, cited on its page and deleted', async (t) =>
   await add('fernhill-lease.txt', LEASE);
   await ask(QUESTION);
   const passage = page.locator('.passage').first();
-  await passage.waitFor({ timeout: ANSWER_MS });
+  await passage.waitFor();
   await answered();
   assert.match(await page.locator('#times').innerText(), /First words after .+ complete after/);
   await passage.click();
@@ -303,7 +304,7 @@ test('asking can be narrowed to files', async () => {
 test('a damaged PDF shows why it failed and what to do', async () => {
   await page.locator('#picked').setInputFiles(await fixture('damaged.pdf', '%PDF-1.7\n1 0 obj << /Type /Catalog'));
   const failed = page.locator('.upload.failed', { hasText: 'damaged.pdf' });
-  await failed.waitFor({ timeout: ANSWER_MS });
+  await failed.waitFor();
   assert.ok((await failed.locator('.bad').innerText()).length > 10, 'a reason');
   assert.ok((await failed.locator('.quiet').innerText()).length > 10, 'a hint');
 });
@@ -326,7 +327,7 @@ test('hostile names and texts stay text', async () => {
   const name = '<img src=x onerror=window.hurt=1>.txt';
   await add(name, '<script>window.hurt = 1</script> The hostile file says <b>pay forty-five thousand pounds</b> to the hostile bank.');
   await ask('What does the hostile file say about pounds?');
-  await page.locator('.passage').first().waitFor({ timeout: ANSWER_MS });
+  await page.locator('.passage').first().waitFor();
   await answered();
   await page.locator('.passage').first().click();
   await page.locator('#reader mark').first().waitFor();
@@ -346,7 +347,7 @@ test('a file that gives orders to the model is told of, and its text stays text'
   await row('hidden.html').locator('.cautions', { hasText: 'cannot see' }).waitFor();
   await page.keyboard.press('Escape');
   await ask(QUESTION);
-  await page.locator('#passages-list .cautions').first().waitFor({ timeout: ANSWER_MS });
+  await page.locator('#passages-list .cautions').first().waitFor();
   await answered();
   assert.equal(await page.locator('#result img, #result a[href*="203.0.113.9"]').count(), 0);
   const sources = (await page.locator('#answer, #sources-list').allInnerTexts()).join(' ');
@@ -410,7 +411,7 @@ test('a phone never scrolls sideways', async () => {
   await add(name, LEASE);
   assert.ok(await sidewaysScroll() <= 0, 'at the start');
   await ask(QUESTION);
-  await page.locator('.passage').first().waitFor({ timeout: ANSWER_MS });
+  await page.locator('.passage').first().waitFor();
   await answered();
   assert.ok(await sidewaysScroll() <= 0, 'with an answer');
   await page.locator('.passage').first().tap();
@@ -429,7 +430,7 @@ test('nothing of a question is kept in the address, the history or the storage',
   const before = await page.evaluate(() => history.length);
   await ask(QUESTION);
   await page.locator('#asked').waitFor();
-  await page.locator('#answer-foot, .notice').first().waitFor({ timeout: ANSWER_MS });
+  await page.locator('#answer-foot, .notice').first().waitFor();
   assert.equal(page.url(), `${server.url}/`);
   assert.deepEqual(await page.evaluate(() => [history.length, localStorage.length, sessionStorage.length, document.cookie]), [before, 0, 0, '']);
 });
@@ -442,7 +443,7 @@ test('files are added by dropping them on the page', async () => {
       document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: carried }));
     }
   });
-  await page.locator('.upload', { hasText: 'dropped.txt' }).locator('.good').waitFor({ timeout: ANSWER_MS });
+  await page.locator('.upload', { hasText: 'dropped.txt' }).locator('.good').waitFor();
   await row('dropped.txt').waitFor();
   await remove('dropped.txt');
 });
@@ -506,7 +507,7 @@ test('nothing found where was asked says so and offers all files', async () => {
   await page.getByText('Nothing was found where you asked.').waitFor();
   assert.match(await page.locator('.notice-hint').innerText(), /^You asked only in files dated 1 January 2090 or later/);
   await page.getByRole('button', { name: 'Ask in all files' }).click();
-  await page.locator('#passages-list .passage').first().waitFor({ timeout: ANSWER_MS });
+  await page.locator('#passages-list .passage').first().waitFor();
   assert.equal(await page.locator('.chip').count(), 0);
   assert.equal(await page.locator('#earlier-list li').count(), 0, 'the question is not there twice');
   await page.keyboard.press('Escape');
@@ -673,7 +674,7 @@ test('each file is asked by itself, a row a file', async () => {
   await ask('How many days of notice does the lease need?');
   await answered();
   await page.getByRole('button', { name: 'Ask each file by itself' }).click();
-  await page.locator('#answer', { hasText: /\d of \d+ files? say something about it/ }).waitFor({ timeout: ANSWER_MS });
+  await page.locator('#answer', { hasText: /\d of \d+ files? say something about it/ }).waitFor();
   const files = await page.locator('#rows-list th').allInnerTexts();
   assert.equal(await page.locator('#evidence').isVisible(), false, 'the evidence of the answer before is not offered for the table');
   assert.ok(files.some((file) => file.includes('alder-lease.txt')) && files.some((file) => file.includes('birch-note.txt')), files.join());

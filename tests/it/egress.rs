@@ -1,13 +1,14 @@
 //! Nothing leaves the machine: no process that has the files can make a connection, and the library that computes vectors
 //! does not even know how.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use premise::models;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    files::{LEASE, pdf},
-    world::{Done, World},
+    files::{CLINIC, LEASE, pdf},
+    world::{Done, Spawned, World, wait_until},
 };
 
 /// How many filters of calls hold each thread of a process, at least. A container may set some before it starts.
@@ -26,12 +27,12 @@ fn a_server_answers_but_can_make_no_connection() {
     world.write("lease.pdf", pdf(&LEASE));
     let server = world.spawn_server();
     let without = filters(std::process::id());
-    assert!(filters(server.id()) > without);
+    assert!(filters(server.0.id()) > without);
     // Files are read, embedded and searched behind the wall, for a client that comes from outside.
     world.premise(&["sync", "files"]).ok();
     let found = world.premise(&["search", "deposit of the tenant", "-k", "1"]).ok();
     assert!(found.contains("9,000 dollars"), "{found}");
-    assert!(filters(server.id()) > without, "threads that began later are held too");
+    assert!(filters(server.0.id()) > without, "threads that began later are held too");
 }
 
 #[test]
@@ -46,6 +47,28 @@ fn each_verb_that_takes_the_files_has_no_way_out() {
         let done = Done::of(command);
         assert!(done.err.contains("this process can make no connection"), "{verb:?}: {done:?}");
     }
+}
+
+#[test]
+fn a_sync_by_the_clock_has_no_way_out_and_finds_servers_that_come_and_go() {
+    let world = World::new();
+    world.write("lease.pdf", pdf(&LEASE));
+    let server = world.spawn_server();
+    let log = world.path().join("log");
+    let mut command = world.command(&["sync", "files", "--cron", "* * * * * *"]);
+    command.env("RUST_LOG", "premise=info").stdout(Stdio::null());
+    command.stderr(fs::File::create(&log).expect("a file can be written"));
+    let mut clock = Spawned(command.spawn().expect("the binary starts"));
+    // While a sync has the data folder, it cannot be listed.
+    let wait_for = |file: &str| wait_until("the file is in", || world.premise(&["list"]).out.contains(file));
+    wait_for("lease.pdf");
+    drop(server);
+    world.write("vaccines.md", CLINIC);
+    wait_for("vaccines.md");
+    kill_process(Pid::from_child(&clock.0), Signal::TERM).expect("it can be asked to end");
+    assert_eq!(clock.0.wait().expect("it ends").code(), Some(130));
+    let log = fs::read_to_string(log).expect("it can be read");
+    assert!(log.contains("this process can make no connection"), "{log}");
 }
 
 #[test]

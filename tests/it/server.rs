@@ -1,11 +1,13 @@
 //! A server within the test's process, and a client that reads its replies.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use premise::{datadir::Contact, library::Library};
 use serde_json::Value;
 use tokio::{sync::oneshot, task::JoinHandle};
 use ureq::{Agent, Body, http::Response};
+
+use crate::world::HANGS;
 
 /// A server that runs in this process.
 pub(crate) struct Server {
@@ -65,12 +67,7 @@ fn event(block: &str) -> Option<(String, Value)> {
 }
 
 pub(crate) fn agent() -> Agent {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .proxy(None)
-        .timeout_global(Some(Duration::from_mins(2)))
-        .build()
-        .into()
+    Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(HANGS)).build().into()
 }
 
 pub(crate) fn reply(response: Result<Response<Body>, ureq::Error>) -> Reply {

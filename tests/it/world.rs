@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -153,7 +153,7 @@ impl World {
     pub(crate) fn shut_down(&self, mut server: Server) {
         drop(server.stop.take());
         let running = server.running.take().expect("it runs until now");
-        self.block_on(async { tokio::time::timeout(Duration::from_secs(20), running).await })
+        self.block_on(async { tokio::time::timeout(HANGS, running).await })
             .expect("the server ends soon")
             .expect("the server does not panic")
             .expect("the server ends without an error");
@@ -184,35 +184,27 @@ impl World {
     /// Starts `premise serve` on a free port and waits until it says its address.
     pub(crate) fn spawn_server(&self) -> Spawned {
         let mut command = self.command(&["serve", "--addr", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut server = Spawned(command.spawn().expect("the binary starts"));
         let mut said = String::new();
-        let mut stdout = child.stdout.take().expect("its output is piped");
+        // It stays open: the server may say more.
+        let stdout = server.0.stdout.as_mut().expect("its output is piped");
         let mut byte = [0];
         while !said.ends_with('\n') && stdout.read(&mut byte).is_ok_and(|read| read > 0) {
             said.push(byte[0].into());
         }
         assert!(said.contains("http://127.0.0.1:"), "it says its address: {said:?}");
-        Spawned { child, _stdout: stdout }
+        server
     }
 }
 
-/// `premise serve` as a process of its own; ends with the value.
-pub(crate) struct Spawned {
-    child: std::process::Child,
-    // Kept open: the server may say more.
-    _stdout: std::process::ChildStdout,
-}
-
-impl Spawned {
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-}
+/// The binary as a process that runs on; it ends with the value.
+pub(crate) struct Spawned(pub(crate) Child);
 
 impl Drop for Spawned {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -269,10 +261,13 @@ pub(crate) fn files(library: &Library) -> Vec<String> {
     documents(library).into_iter().map(|row| row.file).collect()
 }
 
-/// Asks again and again until `condition` holds; fails after a generous time.
+/// What has not ended after so long hangs: a slow and busy machine takes far less.
+pub(crate) const HANGS: Duration = Duration::from_mins(10);
+
+/// Asks again and again until `condition` holds.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + HANGS;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(10));
