@@ -15,7 +15,6 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Form, show};
 use crate::{
-    config,
     error::{Error, Kind, Result},
     jobs,
 };

@@ -98,7 +98,7 @@ pub(super) fn found(found: &Found, json: bool) {
             println!("    Take care: {}.", caution.message);
         }
         for also in &passage.also {
-            println!("    The same in {}, page {}", also.file, also.page);
+            println!("    The same words, or nearly, in {}, page {}", also.file, also.page);
         }
         if let Some(why) = &passage.why {
             println!("    Why: {}", reasons(why));

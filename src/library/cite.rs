@@ -65,9 +65,10 @@ pub(super) fn cite(answer: &str, question: &str, asked: &str, evidence: &Evidenc
         cited.push(gap, sentence);
         let terms = claim.terms();
         for (line, score) in lines {
-            let quote = evidence.stretches[line.stretch].quote(evidence.window(line, &terms), score);
-            let _ = write!(cited.answer, " [{}]", quote.n);
-            cited.quotes.push(quote);
+            for quote in evidence.quotes_of(line, &terms, score) {
+                let _ = write!(cited.answer, " [{}]", quote.n);
+                cited.quotes.push(quote);
+            }
         }
     }
     cited
@@ -110,7 +111,7 @@ fn support<'e>(claim: &Claim, evidence: &'e Evidence) -> Vec<(&'e Line, f32)> {
     // The best line may lack a figure that one of the next has.
     for &best in ranked.iter().take(4) {
         let line = &evidence.lines[best];
-        let alone = shares[best] >= ENOUGH && claim.agrees_with(&[evidence.text(line)]);
+        let alone = shares[best] >= ENOUGH && claim.agrees_with(&[&evidence.said(line)]);
         if alone && shares[best] >= PLENTY {
             return vec![(line, nearness(best))];
         }
@@ -128,7 +129,7 @@ fn support<'e>(claim: &Claim, evidence: &'e Evidence) -> Vec<(&'e Line, f32)> {
             .filter(|(_, both)| *both >= shares[best] + WORTH_A_SECOND && *both >= ENOUGH);
         if let Some((second, _)) = second {
             let other = &evidence.lines[second];
-            if claim.agrees_with(&[evidence.text(line), evidence.text(other)]) {
+            if claim.agrees_with(&[&evidence.said(line), &evidence.said(other)]) {
                 return vec![(line, nearness(best)), (other, nearness(second))];
             }
         }

@@ -33,6 +33,8 @@ struct Musts {
     names: Vec<String>,
     /// It denies something. That a passage does not speak of a thing is no proof against it.
     denies: bool,
+    /// It says under which condition: what a passage forbids but for that condition is no contradiction.
+    has_condition: bool,
 }
 
 impl Claim {
@@ -94,6 +96,17 @@ impl Claim {
             && self.must.currencies.iter().all(|currency| has_currency(&all, *currency))
             && self.must.names.iter().all(|name| terms.contains(name))
             && (!self.must.denies || sentences.iter().any(|sentence| denies(sentence)))
+            && (self.must.denies || self.must.has_condition || !sentences.iter().all(|all| self.is_denied_by(all)))
+    }
+
+    /// Whether most of what the sentence holds of the claim stands where it says what is not so, or not to be.
+    fn is_denied_by(&self, sentence: &str) -> bool {
+        let (denied, rest) = split_at_denials(sentence);
+        let (denied, rest): (HashSet<_>, HashSet<_>) =
+            (sparse::terms(&denied).collect(), sparse::terms(&rest).collect());
+        let held = self.held_by(|term| denied.contains(term) || rest.contains(term));
+        let only_denied = self.held_by(|term| denied.contains(term) && !rest.contains(term));
+        only_denied > 0.0 && only_denied >= held * 0.5
     }
 }
 
@@ -109,14 +122,26 @@ impl Musts {
             copied = date.range.end.max(copied);
         }
         rest.push_str(&sentence[copied..]);
+        let in_figures = sparse::terms(&rest).filter(|term| has_digit(term) && !named.contains(term));
         Self {
-            numbers: distinct(sparse::terms(&rest).filter(|term| has_digit(term) && !named.contains(term))),
+            numbers: distinct(in_figures.chain(measured_in_words(&rest, named))),
             days,
             currencies: (0..CURRENCIES.len()).filter(|at| has_currency(sentence, *at)).collect(),
             names: names(&rest, named),
-            denies: denies(without_verdict(sentence)),
+            // A no by itself is as good as the denial that it stands for.
+            denies: denies(if is_yes_or_no(sentence) { sentence } else { without_verdict(sentence) }),
+            has_condition: has_condition(sentence),
         }
     }
+}
+
+/// Numbers in words that measure something, as figures, without those of the question. "One" is often left out.
+fn measured_in_words(sentence: &str, named: &HashSet<String>) -> Vec<String> {
+    let measured: HashSet<String> = Figures::of(sentence).by_unit.into_values().flatten().collect();
+    let new = NUMBER_IN_WORDS.find_iter(sentence).map(|found| found.as_str());
+    let new = new.filter(|words| !sparse::terms(words).all(|term| named.contains(&term)));
+    let numbers = new.filter_map(number_in_words).filter(|number| *number != 1).map(|number| number.to_string());
+    numbers.filter(|number| measured.contains(number)).collect()
 }
 
 /// Signs and words of currencies.
@@ -138,11 +163,12 @@ pub(super) struct Figures {
 impl Figures {
     pub(super) fn of(sentence: &str) -> Self {
         static MEASURED: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new(
+            Regex::new(&format!(
                 r"(?ix) (?P<sign>[$€£]) \s? (?P<sum>\d[\d,.]*)
-                | (?P<number>\d[\d,.]*) \)? [\s-]* (?:business\s|calendar\s|working\s)?
+                | (?P<number>\d[\d,.]*|{}) \)? [\s-]* (?:business\s|calendar\s|working\s)?
                   (?P<unit>%|(?:percent|dollars?|euros?|pounds?|minutes?|hours?|days?|weeks?|months?|years?|mg|mcg|ml|kg|mmhg)\b)",
-            )
+                in_words()
+            ))
             .expect("the pattern is right")
         });
         let mut figures = Self::default();
@@ -154,9 +180,11 @@ impl Figures {
                 (Some(sign), Some(sum)) => (sign.as_str(), sum),
                 _ => (&found["unit"], found.name("number").expect("the pattern has one of both")),
             };
-            let number = number.as_str().replace(',', "");
-            let number = number.trim_end_matches('.').trim_end_matches(".00");
-            figures.by_unit.entry(measure(unit)).or_default().insert(number.to_owned());
+            let number = match number_in_words(number.as_str()) {
+                Some(number) => number.to_string(),
+                None => number.as_str().replace(',', "").trim_end_matches('.').trim_end_matches(".00").to_owned(),
+            };
+            figures.by_unit.entry(measure(unit)).or_default().insert(number);
         }
         figures
     }
@@ -210,47 +238,60 @@ fn names(sentence: &str, named: &HashSet<String>) -> Vec<String> {
     distinct(words.filter(capital).flat_map(sparse::terms).filter(|term| !named.contains(term) && !has_digit(term)))
 }
 
-/// Numbers that are written in words, as figures: "two" is "2".
-fn numbers_in_words(text: &str) -> HashSet<String> {
-    const WORDS: [&str; 21] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-    ];
-    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-    let lower = text.to_lowercase();
+const WORDS: [&str; 20] = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+
+/// A number below a hundred that is written in words.
+static NUMBER_IN_WORDS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("(?i){}", in_words())).expect("the pattern is right"));
+
+/// Its pattern.
+fn in_words() -> String {
+    let (tens, ones, words) = (TENS.join("|"), WORDS[1..10].join("|"), WORDS[1..].join("|"));
+    format!(r"\b(?:(?:{tens})(?:[\s-](?:{ones}))?|{words})\b")
+}
+
+/// The number that is written in words: "twenty-five" is 25.
+fn number_in_words(words: &str) -> Option<usize> {
     let value = |word: &str| {
-        let ten = TENS.iter().position(|known| *known == word).map(|at| (at + 2) * 10);
-        WORDS.iter().position(|known| *known == word).or(ten)
+        let ten = TENS.iter().position(|known| known.eq_ignore_ascii_case(word)).map(|at| (at + 2) * 10);
+        WORDS.iter().position(|known| known.eq_ignore_ascii_case(word)).or(ten)
     };
-    let mut numbers = HashSet::new();
-    for word in lower.split(|c: char| !c.is_alphabetic() && c != '-') {
-        let parts: Vec<usize> = word.split('-').filter_map(value).collect();
-        numbers.extend(parts.iter().map(ToString::to_string));
-        if let [tens, ones] = parts[..] {
-            numbers.insert((tens + ones).to_string());
-        }
-        if word == "hundred" {
-            numbers.insert("100".to_owned());
-        }
+    words.split(|c: char| c == '-' || c.is_whitespace()).map(value).sum()
+}
+
+/// Whether a word is a number.
+pub(super) fn is_number_in_words(word: &str) -> bool {
+    number_in_words(word).is_some()
+}
+
+/// All numbers that are written in words, as figures.
+fn numbers_in_words(text: &str) -> HashSet<String> {
+    let found = NUMBER_IN_WORDS.find_iter(text).filter_map(|found| number_in_words(found.as_str()));
+    let mut numbers: HashSet<String> = found.map(|number| number.to_string()).collect();
+    if text.to_lowercase().contains("hundred") {
+        numbers.insert("100".to_owned());
     }
     numbers
 }
@@ -266,6 +307,57 @@ pub(super) fn denies(sentence: &str) -> bool {
             || word.ends_with("n’t")
             || BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
     })
+}
+
+/// Cuts a sentence into what follows a denial, up to the end of its clause, and the rest: "shall not, without consent,
+/// assign this lease" denies to assign. Only words that deny by themselves count, not "waives" and its like, nor "not
+/// later than".
+fn split_at_denials(sentence: &str) -> (String, String) {
+    static DENIED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)\b(?:not|never|cannot|neither|no)\b(?:\s*,[^,.;]*,)?:?\s*(?P<denied>[^,.;:]*)")
+            .expect("the pattern is right")
+    });
+    const LIMITS: [&str; 9] = ["later", "less", "more", "exceed", "only", "limited", "fewer", "earlier", "longer"];
+    const TURNS: [&str; 5] = [" but ", " and shall ", " and may ", " and must ", " and will "];
+    let (mut denied, mut rest, mut end) = (String::new(), String::new(), 0);
+    for found in DENIED.captures_iter(sentence) {
+        let part = found.name("denied").expect("it is in every match");
+        if LIMITS.iter().any(|word| part.as_str().starts_with(word)) {
+            continue;
+        }
+        let length = TURNS.iter().filter_map(|turn| part.as_str().find(turn)).min().unwrap_or(part.len());
+        rest.push_str(&sentence[end..part.start()]);
+        denied.push_str(&part.as_str()[..length]);
+        denied.push(' ');
+        end = part.start() + length;
+    }
+    rest.push_str(&sentence[end..]);
+    (denied, rest)
+}
+
+/// Whether a sentence says under which condition something is so.
+fn has_condition(sentence: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "after",
+        "approval",
+        "approved",
+        "before",
+        "consent",
+        "except",
+        "if",
+        "only",
+        "permission",
+        "prior",
+        "provided",
+        "subject",
+        "unless",
+        "until",
+        "upon",
+        "when",
+        "without",
+    ];
+    let mut words = sentence.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| WORDS.contains(&word.to_lowercase().as_str()) || word.to_lowercase().starts_with("requir"))
 }
 
 /// Whether a sentence is a yes or a no and nothing else.
@@ -305,6 +397,26 @@ mod tests {
         check("He pays the Tenant the Rent.", "what is due is paid", true);
         check("Late rent bears no interest.", "Late rent bears interest.", false);
         check("Late rent bears no interest.", "Late rent does not bear interest.", true);
+        check("The notice period is ninety days.", "The notice period is sixty days.", false);
+        check("The notice period is ninety days.", "Notice is given 90 days before.", true);
+        check("Both of the two parties sign.", "The parties sign.", true);
+        check("No.", "Late rent bears interest.", false);
+        check("No.", "Late rent bears no interest.", true);
+    }
+
+    #[test]
+    fn what_is_forbidden_supports_no_sentence_that_it_is_so() {
+        let forbidden = "The Tenant may not sublet the Premises or keep animals in them.";
+        check("The Tenant may sublet the Premises.", forbidden, false);
+        check("The Tenant may not sublet the Premises.", forbidden, true);
+        let but_for = "The Tenant shall not, without the consent of the Landlord, assign this Lease.";
+        check("The Tenant may assign this Lease.", but_for, false);
+        check("The Tenant may assign this Lease with the Landlord's consent.", but_for, true);
+        check("The Tenant may sublet.", "The Tenant shall not: (b) sublet the Premises;", false);
+        let both = "The Tenant pays the Rent on the first day and shall not deduct any sum.";
+        check("The Tenant pays the Rent on the first day.", both, true);
+        check("Payment is due within 30 days.", "Payment is due not later than 30 days after the invoice.", true);
+        check("It may be assigned.", "It may not be sold but may be assigned.", true);
     }
 
     #[test]
@@ -318,6 +430,9 @@ mod tests {
         assert!(!contradict("ten days", "The fee is $10."));
         assert!(contradict("5 mg of amlodipine", "10 mg of amlodipine, 70 kg"));
         assert!(!contradict("5 mg of amlodipine", "70 kg, 10 daylight lamps"));
+        assert!(contradict("within thirty days", "within ninety days"));
+        assert!(!contradict("within twenty-five days", "25 days"));
+        assert!(contradict("within twenty-five days", "within twenty days"));
     }
 
     #[test]

@@ -11,7 +11,10 @@ use futures::future::try_join_all;
 use premise_ingest::Word;
 use serde::{Deserialize, Serialize};
 
-use super::{Library, Passage};
+use super::{
+    Library, Passage,
+    leads::{Lead, said, take_leads},
+};
 use crate::{
     embed::{EmbedError, Embedder},
     error::Result,
@@ -69,6 +72,8 @@ pub(super) struct Line {
     /// Bytes in the page's text.
     pub range: Range<usize>,
     pub terms: Vec<String>,
+    /// What governs it from elsewhere.
+    pub lead: Option<Lead>,
 }
 
 /// What the passages say, sentence by sentence, and how much each bears on the question.
@@ -126,7 +131,7 @@ const SHOWN_QUOTES: usize = 3;
 /// Shorter lines are headings and numbers: they say what follows, but nothing of their own.
 const LEAST_BYTES: usize = 25;
 /// Longest quote in bytes; a longer sentence is cut to the part that matches best.
-const QUOTE_BYTES: usize = 600;
+pub(super) const QUOTE_BYTES: usize = 600;
 
 impl Library {
     /// The sentences of the passages with how much they bear on the question.
@@ -138,7 +143,7 @@ impl Library {
     ) -> Result<Evidence> {
         let shown = passages.to_vec();
         let stretches = self.blocking(move |library| library.stretches(&shown)).await?;
-        let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
+        let lines = lines(&stretches);
         let compared: Vec<usize> = lines
             .iter()
             .enumerate()
@@ -146,8 +151,7 @@ impl Library {
             .map(|(at, _)| at)
             .take(MOST_LINES)
             .collect();
-        let texts: Vec<String> =
-            compared.iter().map(|at| stretches[lines[*at].stretch].text[lines[*at].range.clone()].to_owned()).collect();
+        let texts: Vec<String> = compared.iter().map(|at| said(&stretches, &lines[*at])).collect();
         let cosines = self.cosines([asked, explained].map(str::to_owned), texts).await?;
         Ok(weighed([asked, explained], passages, stretches, lines, &compared, &cosines))
     }
@@ -289,22 +293,38 @@ impl Evidence {
         let wanted = distinct(sparse::terms(asked));
         let mut shown: Vec<Quote> = Vec::new();
         for (at, score) in ranked {
-            if shown.len() == SHOWN_QUOTES {
+            if shown.len() >= SHOWN_QUOTES {
                 break;
             }
-            let line = &self.lines[at];
-            let range = self.window(line, &wanted);
-            let quote = self.stretches[line.stretch].quote(range, score);
-            if shown.iter().all(|known| known.quote != quote.quote) {
-                shown.push(quote);
+            let new = self.quotes_of(&self.lines[at], &wanted, score);
+            if shown.iter().all(|known| new.last().is_some_and(|new| known.quote != new.quote)) {
+                shown.extend(new);
             }
         }
+        shown.truncate(SHOWN_QUOTES);
         shown
     }
 
     /// The text of a line.
     pub(super) fn text(&self, line: &Line) -> &str {
         &self.stretches[line.stretch].text[line.range.clone()]
+    }
+
+    /// What a line says, after what governs it.
+    pub(super) fn said(&self, line: &Line) -> String {
+        said(&self.stretches, line)
+    }
+
+    /// A line as a quote with what governs it: in one piece, or in two where too much lies between.
+    pub(super) fn quotes_of(&self, line: &Line, terms: &[String], score: f32) -> Vec<Quote> {
+        let stretch = &self.stretches[line.stretch];
+        let Some(lead) = &line.lead else { return vec![stretch.quote(self.window(line, terms), score)] };
+        let both = lead.range.start..line.range.end;
+        if lead.stretch == line.stretch && both.len() <= QUOTE_BYTES && !gives_orders(&stretch.text, &both) {
+            return vec![stretch.quote(both, score)];
+        }
+        let lead = self.stretches[lead.stretch].quote(lead.range.clone(), score);
+        vec![lead, stretch.quote(self.window(line, terms), score)]
     }
 
     /// The line's bytes or, when it is very long, those of the stretch of it that holds most of the terms.
@@ -337,6 +357,16 @@ fn says_something(line: &str) -> bool {
     line.len() >= LEAST_BYTES || line.split_once(": ").is_some_and(|(_, value)| !value.trim().is_empty())
 }
 
+fn lines(stretches: &[Stretch]) -> Vec<Line> {
+    let mut lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
+    take_leads(stretches, &mut lines);
+    lines
+}
+
+fn gives_orders(page: &str, range: &Range<usize>) -> bool {
+    orders::stretches(page).iter().any(|order| range.start < order.end && order.start < range.end)
+}
+
 fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {
     let shown = &stretch.text[stretch.span.clone()];
     let offset = stretch.span.start;
@@ -348,6 +378,7 @@ fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {
             stretch: at,
             terms: sparse::terms(&shown[range.clone()]).collect(),
             range: range.start + offset..range.end + offset,
+            lead: None,
         })
         .filter(move |line| {
             let gives_orders = orders.iter().any(|order| line.range.start < order.end && order.start < line.range.end);
@@ -457,8 +488,20 @@ pub(super) mod tests {
             words: Vec::new(),
             span: 0..text.len(),
         };
-        let stretches: Vec<Stretch> = texts.iter().enumerate().map(stretch).collect();
-        let lines: Vec<Line> = stretches.iter().enumerate().flat_map(|(at, stretch)| lines_of(at, stretch)).collect();
+        of(texts.iter().enumerate().map(stretch).collect())
+    }
+
+    /// The pages of one document that a passage goes over.
+    pub(in crate::library) fn on_pages(texts: &[&str]) -> Evidence {
+        let mut stretches = pages(texts).stretches;
+        for (at, stretch) in stretches.iter_mut().enumerate() {
+            (stretch.n, stretch.document, stretch.page) = (3, DocumentId(uuid::Uuid::nil()), 7 + at as u32);
+        }
+        of(stretches)
+    }
+
+    fn of(stretches: Vec<Stretch>) -> Evidence {
+        let lines = lines(&stretches);
         let rarity = Rarity::of(&lines);
         let (scores, sure) = (vec![Some(0.5); lines.len()], vec![None; lines.len()]);
         Evidence { scores, sure, stretches, lines, rarity, signals: Signals::default() }

@@ -45,13 +45,16 @@ impl Evidence {
                 let is_new = known.insert((stretch.document, stretch.page, range.start));
                 end = is_new.then_some(range.end);
                 if is_new {
+                    let lead = self.lines[line].lead.as_ref();
+                    let lead = lead.map(|lead| &self.stretches[lead.stretch].text[lead.range.clone()]);
+                    let text = &stretch.text[range];
                     excerpts.push(Excerpt {
                         line,
                         n: stretch.n,
                         document: stretch.document,
                         file: stretch.file.clone(),
                         page: stretch.page,
-                        text: stretch.text[range].to_owned(),
+                        text: lead.map_or_else(|| text.to_owned(), |lead| format!("{lead} {text}")),
                         score: self.scores[line],
                         gap,
                     });

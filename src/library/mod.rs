@@ -16,6 +16,7 @@ mod feedback;
 mod followup;
 mod glossary;
 mod ingest;
+mod leads;
 mod lexical;
 mod mend;
 mod model;
@@ -36,6 +37,7 @@ mod search;
 mod sift;
 mod status;
 mod sync;
+mod unknown;
 
 use std::{
     collections::BTreeMap,

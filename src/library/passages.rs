@@ -8,7 +8,7 @@ use std::{
 use premise_ingest::PageSpan;
 
 use super::{
-    Library, Passage, overleaf,
+    Library, Passage, claims, overleaf,
     retrieve::{Candidate, Steps},
     search::{AlsoIn, Why},
 };
@@ -30,7 +30,8 @@ pub(super) struct Assembled {
 
 /// Chunks of a passage at most: 750 tokens, more than which the model would not get to see of it.
 const MOST_CHUNKS: usize = 3;
-/// Two texts are the same form filled in alike when they share this much of their words and all of their figures.
+/// Two texts are the same form filled in alike when they share this much of their words and all of their figures and
+/// denials.
 const SAME_WORDS: f32 = 0.9;
 /// Other places that are named with a passage; with more, the count says nothing new.
 const MOST_ALSO: usize = 20;
@@ -254,6 +255,13 @@ struct Signature {
     figures: Vec<u64>,
 }
 
+/// Whether a text with this word says something else than one without it.
+fn turns(word: &str) -> bool {
+    // What "don't" and its like end with.
+    const WORDS: [&str; 5] = ["except", "only", "t", "unless", "until"];
+    claims::denies(word) || claims::is_number_in_words(word) || WORDS.iter().any(|turn| turn.eq_ignore_ascii_case(word))
+}
+
 impl Signature {
     fn of(text: &str) -> Self {
         let mut figures = Vec::new();
@@ -264,7 +272,7 @@ impl Signature {
                 let mut hasher = DefaultHasher::new();
                 word.chars().flat_map(char::to_lowercase).for_each(|c| c.hash(&mut hasher));
                 let hash = hasher.finish();
-                if word.contains(|c: char| c.is_ascii_digit()) {
+                if word.contains(|c: char| c.is_ascii_digit()) || turns(word) {
                     figures.push(hash);
                 }
                 hash
@@ -275,7 +283,7 @@ impl Signature {
         Self { words, figures }
     }
 
-    /// The same form filled in alike: other figures make another text.
+    /// The same form filled in alike: other figures, numbers in words or denials make another text.
     fn is_like(&self, other: &Self) -> bool {
         let (few, many) = (self.words.len().min(other.words.len()), self.words.len().max(other.words.len()));
         if many == 0 || (few as f32) < SAME_WORDS * many as f32 || self.figures != other.figures {
@@ -300,6 +308,10 @@ mod tests {
         check(form, &form.to_uppercase(), true);
         check(form, &format!("{form} ."), true);
         check(form, &form.replace("500", "600"), false);
+        check(form, &form.replace("shall pay", "shall not pay"), false);
+        check(form, &form.replace("$500", "five hundred dollars"), false);
+        let within = format!("{form} within ninety days");
+        check(&within, &within.replace("ninety", "thirty"), false);
         check(form, "The tenant shall keep the premises insured against fire and flood for $500 at all times", false);
         check("", "", false);
     }

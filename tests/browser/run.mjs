@@ -543,7 +543,7 @@ test('a passage tells its section and date, where else its words stand, and why 
   assert.equal(request.explain, true);
   const first = page.locator('#passages-list > li').first();
   assert.match(await first.locator('.path').innerText(), /After your knee operation.* · dated 2 May 2021/);
-  await first.getByText('The same words in 1 other file').click();
+  await first.getByText('The same words, or nearly, in 1 other file').click();
   await first.locator('.also button').click();
   assert.match(await page.locator('#reader-file').innerText(), /^knee(-copy)?\.md$/);
   await page.locator('#reader mark').first().waitFor();

@@ -52,7 +52,7 @@ function pathOf({ file, title, section = [] }) {
 function alsoIn(also, text) {
   if (!also.length) return null;
   const files = new Set(also.map(({ file }) => file)).size;
-  return h('details', {}, h('summary', {}, `The same words in ${count(files, 'other file')}`),
+  return h('details', {}, h('summary', {}, `The same words, or nearly, in ${count(files, 'other file')}`),
     h('ul', { class: 'also' }, also.map(({ document: id, file, page }) => h('li', {}, h('button', {
       type: 'button', class: 'link', 'aria-haspopup': 'dialog', onclick: () => openPage({ document: id, file, page, passage: text }),
     }, `${file}, page ${page}`)))));

@@ -163,6 +163,13 @@ impl Identities {
         self.all.iter()
     }
 
+    /// Whether a document of the scope, or of those that a person has chosen, has this word in its identity.
+    pub(in crate::library) fn knows(&self, term: &str, scope: &Scope, within: Option<&[DocumentId]>) -> bool {
+        self.with(term).iter().map(|at| self.at(*at as usize)).any(|identity| {
+            scope.contains(identity.collection) && within.is_none_or(|within| within.contains(&identity.id))
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
