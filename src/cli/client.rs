@@ -23,8 +23,8 @@ use crate::{
     error::{Error, Kind, Result},
     http::{ExportRequest, PASSWORD, SyncEvent, SyncRequest, TOKEN},
     library::{
-        Added, Answer, Cautioned, Export, Found, Judgement, PartlyRead, Progress, Row, SearchRequest, Status,
-        SyncReport,
+        Added, Answer, Cautioned, Export, Found, Gathered, Judgement, NamedFile, PartlyRead, Progress, Row,
+        SearchRequest, Status, SyncReport, gather_files,
     },
 };
 
@@ -121,26 +121,16 @@ impl Client {
         bar: &Bar,
     ) -> Result<Added> {
         let started = Instant::now();
-        let mut added = Added::default();
-        let mut uploads = Vec::new();
-        for path in files {
-            if path.is_dir() {
-                let scan = premise_ingest::scan(path)
-                    .map_err(|error| Error::io(format_args!("read the folder {}", path.display()), &error))?;
-                uploads.extend(scan.files.into_iter().map(|file| file.path));
-            } else {
-                uploads.push(path.clone());
-            }
-        }
+        let Gathered { files, unsupported, failed } = gather_files(files);
+        let mut added = Added { unsupported, failed, ..Added::default() };
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        bar.note(Progress::Planned { files: uploads.len(), size_bytes: uploads.iter().map(|path| size(path)).sum() });
-        for path in &uploads {
+        bar.note(Progress::Planned { files: files.len(), size_bytes: files.iter().map(|file| size(&file.path)).sum() });
+        for NamedFile { path, name } in files {
             if stop.load(Ordering::Relaxed) {
                 added.interrupted = true;
                 break;
             }
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            match self.upload(collection, &name, path, passwords) {
+            match self.upload(collection, &name, &path, passwords) {
                 Ok(document) => {
                     let problems: Vec<String> =
                         serde_json::from_value(document["problems"].clone()).unwrap_or_default();
@@ -165,7 +155,7 @@ impl Client {
                     awaits: None,
                 }),
             }
-            bar.note(Progress::Advanced { size_bytes: size(path) });
+            bar.note(Progress::Advanced { size_bytes: size(&path) });
         }
         bar.finish();
         added.seconds = started.elapsed().as_secs_f64();

@@ -39,6 +39,7 @@ pub(super) fn added(added: &Added, json: bool) {
     failures(&added.failed);
     cautioned(&added.cautioned);
     read_in_part(&added.partly);
+    unsupported(&added.unsupported);
     if added.interrupted {
         println!("Stopped before the end: the same command goes on where it stopped.");
     }
@@ -73,9 +74,7 @@ pub(super) fn sync_report(report: &SyncReport, json: bool) {
     failures(&report.failed);
     cautioned(&report.cautioned);
     read_in_part(&report.partly);
-    if !report.unsupported.is_empty() {
-        println!("Not of a kind that is read: {}", report.unsupported.join(", "));
-    }
+    unsupported(&report.unsupported);
     if report.interrupted {
         println!("Stopped before the end: the same command goes on where it stopped.");
     }
@@ -378,6 +377,12 @@ fn read_in_part(partly: &[PartlyRead]) {
     }
     if partly.len() > MOST_IN_PART {
         println!("  and {} more; --json names all.", count(partly.len() - MOST_IN_PART, "file"));
+    }
+}
+
+fn unsupported(files: &[String]) {
+    if !files.is_empty() {
+        println!("Not of a kind that is read: {}", files.join(", "));
     }
 }
 

@@ -10,7 +10,8 @@ use crate::store::{CollectionId, DocumentId};
 /// A place where a document lies.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// Name shown to people: the path within the synced folder, or the plain file name. Unique in a collection.
+    /// Name shown to people: the path within the folder that it came with, or the plain file name. Unique in a
+    /// collection.
     pub file: String,
     /// Where it came from.
     pub origin: Origin,

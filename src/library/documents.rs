@@ -9,7 +9,12 @@ use std::{
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Cautioned, Library, OnProgress, ingest::Source, narrow::unknown_collection};
+use super::{
+    Cautioned, Library, OnProgress,
+    gather::{Gathered, gather_files},
+    ingest::Source,
+    narrow::unknown_collection,
+};
 use crate::{
     db::{DocumentRow, Failure, Origin, PartlyRead, Place},
     error::{Error, Kind, Result},
@@ -23,6 +28,9 @@ pub struct Added {
     pub added: Vec<String>,
     /// Files that could not be read, with the reason.
     pub failed: Vec<Failure>,
+    /// Files of kinds that are not read, in folders or carried by other files.
+    #[serde(default)]
+    pub unsupported: Vec<String>,
     /// Files to be taken with care.
     #[serde(default)]
     pub cautioned: Vec<Cautioned>,
@@ -95,30 +103,12 @@ impl Library {
     ) -> Result<Added> {
         let _running = self.running.begin("adding files");
         let collection = self.db.ensure_collection(checked_name(collection)?)?;
+        let Gathered { files, mut unsupported, mut failed } = gather_files(paths);
         let mut sources = Vec::new();
-        let mut failed = Vec::new();
-        for path in paths {
-            if path.is_dir() {
-                let scan = premise_ingest::scan(path)
-                    .map_err(|error| Error::io(format_args!("read the folder {}", path.display()), &error))?;
-                failed.extend(scan.problems.into_iter().map(|(path, reason)| unreadable(&path, &reason)));
-                for found in scan.files {
-                    let file = found.path.strip_prefix(path).unwrap_or(&found.path).to_string_lossy().into_owned();
-                    sources.push(Source {
-                        place: Place {
-                            file,
-                            origin: Origin::Added,
-                            size_bytes: found.size_bytes,
-                            modified_ms: found.modified_ms,
-                        },
-                        path: found.path,
-                    });
-                }
-            } else {
-                match added_place(path, None) {
-                    Ok(place) => sources.push(Source { path: path.clone(), place }),
-                    Err(error) => failed.push(unreadable(path, &error.message)),
-                }
+        for file in files {
+            match added_place(&file.path, &file.name) {
+                Ok(place) => sources.push(Source { path: file.path, place }),
+                Err(error) => failed.push(unreadable(&file.path, &error.message)),
             }
         }
         let ingested = self.ingest(collection, &sources, passwords, stop, &|progress| {
@@ -126,9 +116,11 @@ impl Library {
             on_progress(progress);
         })?;
         failed.extend(ingested.failed);
+        unsupported.extend(ingested.unsupported);
         Ok(Added {
             added: ingested.documents.into_iter().map(|(_, file)| file).collect(),
             failed,
+            unsupported,
             cautioned: ingested.cautioned,
             partly: ingested.partly,
             pages: ingested.pages,
@@ -139,12 +131,13 @@ impl Library {
         })
     }
 
-    /// Adds one file under a name of its own: an upload that was received at `path`. Blocks.
+    /// Adds one file, an upload that was received at `path`, under a name that may have folders before it. Other bytes
+    /// under a name that is in already are taken for a newer version, which replaces the earlier one. Blocks.
     pub fn upload(&self, collection: &str, file: &str, path: &Path, passwords: &[SecretString]) -> Result<DocumentRow> {
         let file = checked_file_name(file)?;
         let collection = self.db.ensure_collection(checked_name(collection)?)?;
         let _running = self.running.begin("reading an upload");
-        let source = Source { path: path.to_owned(), place: added_place(path, Some(file))? };
+        let source = Source { path: path.to_owned(), place: added_place(path, file)? };
         let stop = AtomicBool::new(false);
         let ingested =
             self.ingest(collection, &[source], passwords, &stop, &|progress| self.running.note(&progress))?;
@@ -250,11 +243,10 @@ pub(super) fn unreadable(path: &Path, reason: &str) -> Failure {
     }
 }
 
-fn added_place(path: &Path, name: Option<&str>) -> Result<Place> {
+fn added_place(path: &Path, name: &str) -> Result<Place> {
     let metadata = std::fs::metadata(path).map_err(|error| Error::io("open it", &error))?;
-    let own_name = || path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Place {
-        file: name.map_or_else(own_name, str::to_owned),
+        file: name.to_owned(),
         origin: Origin::Added,
         size_bytes: metadata.len(),
         modified_ms: metadata
@@ -279,15 +271,22 @@ pub(super) fn checked_name(name: &str) -> Result<&str> {
     Ok(name)
 }
 
+/// Longest name of a file, or of a folder before it: as on Linux.
+const MOST_PART_BYTES: usize = 255;
+/// Longest name with all folders before it.
+const MOST_NAME_BYTES: usize = 1_024;
+
+/// A file's name as people may send it: plain, or with the plain names of folders before it.
 fn checked_file_name(name: &str) -> Result<&str> {
     let name = name.trim();
-    let plain = !name.contains(['/', '\\', '\0']) && !name.chars().any(char::is_control);
-    if name.is_empty() || name.len() > 255 || !plain || name == "." || name == ".." {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && part.len() <= MOST_PART_BYTES;
+    let is_clean = !name.contains('\\') && !name.chars().any(char::is_control);
+    if name.len() > MOST_NAME_BYTES || !is_clean || !name.split('/').all(is_plain) {
         return Err(Error::new(
             Kind::BadInput,
             "bad_file_name",
             "the file needs a plain name",
-            "Use a name such as lease.pdf, without folders",
+            "Use a name such as lease.pdf, or Smith/lease.pdf with the folder before it",
         ));
     }
     Ok(name)

@@ -14,6 +14,7 @@ mod excerpts;
 mod export;
 mod feedback;
 mod followup;
+mod gather;
 mod glossary;
 mod ingest;
 mod leads;
@@ -69,7 +70,11 @@ pub use self::{
     status::{Running, Status},
     sync::{MovedFile, SyncReport},
 };
-pub(crate) use self::{documents::stopped, excerpts::Excerpt};
+pub(crate) use self::{
+    documents::stopped,
+    excerpts::Excerpt,
+    gather::{Gathered, NamedFile, gather_files},
+};
 pub use crate::db::PartlyRead;
 use crate::{
     config,

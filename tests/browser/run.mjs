@@ -448,6 +448,30 @@ test('files are added by dropping them on the page', async () => {
   await remove('dropped.txt');
 });
 
+test('the files of a dropped folder keep its name and their folders', async () => {
+  await page.evaluate(() => {
+    // A script cannot make a folder to drop: this is as much of one as the page looks at.
+    const entry = (fullPath) => ({ fullPath, name: fullPath.split('/').pop() });
+    const file = (fullPath, text) => ({ ...entry(fullPath), isFile: true, file: (done) => done(new File([text], entry(fullPath).name)) });
+    const folder = (fullPath, ...inside) => {
+      const batches = [inside, []];
+      return { ...entry(fullPath), isFile: false, createReader: () => ({ readEntries: (done) => done(batches.shift()) }) };
+    };
+    const dropped = folder('/matters',
+      folder('/matters/Smith', file('/matters/Smith/birds.txt', 'The Smith file is about herons by the river.')),
+      folder('/matters/Jones', file('/matters/Jones/birds.txt', 'The Jones file is about swallows in the barn.')));
+    const drop = new Event('drop', { bubbles: true, cancelable: true });
+    drop.dataTransfer = { types: ['Files'], files: [], items: [{ webkitGetAsEntry: () => dropped }] };
+    document.body.dispatchEvent(drop);
+  });
+  for (const name of ['matters/Smith/birds.txt', 'matters/Jones/birds.txt']) {
+    await page.locator('.upload', { hasText: name }).locator('.good').waitFor();
+    await row(name).waitFor();
+  }
+  await remove('matters/Smith/birds.txt');
+  await remove('matters/Jones/birds.txt');
+});
+
 const BIRCH = `TENANCY AGREEMENT FOR BIRCH HOUSE
 
 Dated 14 March 2019

@@ -1,6 +1,6 @@
 //! Mails in a synced folder: what they carry comes, moves, changes and goes with them.
 
-use std::fs;
+use std::{fs, sync::atomic::AtomicBool};
 
 use crate::world::{World, documents, files};
 
@@ -88,6 +88,16 @@ fn mails_within_mails_end_somewhere() {
     assert!(report.added.contains(&"loop.eml".to_owned()), "{report:?}");
     assert!(report.failed.iter().all(|failure| failure.reason.contains("mails within each other")), "{report:?}");
     assert_eq!(report.failed.len(), 1, "{report:?}");
+}
+
+#[test]
+fn an_added_mail_tells_what_it_carries_that_is_not_read() {
+    let world = World::new();
+    let path = world.write("offer.eml", mail("Dear Bob, see the picture.", &[("photo.heic", "x")]));
+    let library = world.library();
+    let added = library.add("default", &[path], &[], &AtomicBool::new(false), &|_| {}).expect("files can be added");
+    assert_eq!(added.added, ["offer.eml"]);
+    assert_eq!(added.unsupported, ["offer.eml/photo.heic"]);
 }
 
 #[test]

@@ -178,12 +178,37 @@ fn an_upload_that_cannot_be_read_or_named_is_refused_and_leaves_nothing() {
     let (world, server) = served();
     assert_eq!(server.upload("empty.pdf", b"").status, 422);
     server.upload("letter.pdf", b"no PDF").refused(422, "unreadable_file");
-    for name in ["../lease.pdf", "a/b.txt", "", ".."] {
+    for name in
+        ["../lease.pdf", "/a.txt", "a//b.txt", "a/../b.txt", "a/./b.txt", "a/", "a\\b.txt", "a\nb.txt", "", ".."]
+    {
         server.upload(name, GARDEN.as_bytes()).refused(400, "bad_file_name");
+    }
+    for name in ["a".repeat(300), "folder/".repeat(200) + "b"] {
+        server.upload(&format!("{name}.txt"), GARDEN.as_bytes()).refused(400, "bad_file_name");
     }
     assert_eq!(server.get(DOCUMENTS).ok()["total"], 3);
     let left = fs::read_dir(world.data_dir().join("incoming")).expect("the folder is there").count();
     assert_eq!(left, 0, "what was received is gone");
+}
+
+#[test]
+fn uploads_are_told_apart_by_their_folders_and_a_newer_version_replaces_the_earlier() {
+    let (_world, server) = served();
+    let herons = "The herons of Smith nest by the river in the month of March.";
+    let swallows = "The swallows of Jones nest in the barn in the month of May.";
+    assert_eq!(server.upload("Smith/birds.txt", herons.as_bytes()).status, 201);
+    assert_eq!(server.upload("Jones/birds.txt", swallows.as_bytes()).status, 201);
+    let listed = || server.get(&format!("{DOCUMENTS}?q=birds.txt")).ok();
+    assert_eq!(names(&listed()["documents"]), ["Jones/birds.txt", "Smith/birds.txt"]);
+    let smith = id_of(&server, "Smith/birds.txt");
+    assert_eq!(server.get(&format!("{DOCUMENTS}/{smith}/file")).ok(), herons);
+
+    let newer = "The cranes of Smith nest by the lake in the month of April.";
+    assert_eq!(server.upload("Smith/birds.txt", newer.as_bytes()).status, 201);
+    assert_eq!(names(&listed()["documents"]), ["Jones/birds.txt", "Smith/birds.txt"]);
+    server.get(&format!("{DOCUMENTS}/{smith}/file")).refused(404, "unknown_document");
+    let smith = id_of(&server, "Smith/birds.txt");
+    assert_eq!(server.get(&format!("{DOCUMENTS}/{smith}/file")).ok(), newer);
 }
 
 #[test]

@@ -173,6 +173,31 @@ fn with_a_server_on_the_data_folder_verbs_go_through_it() {
 }
 
 #[test]
+fn added_folders_lose_no_file_to_another_of_its_name_and_none_in_silence() {
+    let world = World::new();
+    world.write("Smith/lease.pdf", pdf(&LEASE));
+    world.write("Smith/drawing.dwg", "not of a kind");
+    world.write("Jones/lease.pdf", pdf(&["The tenant Jones keeps three parrots and a tortoise in the shop."]));
+    std::os::unix::fs::symlink("nowhere", world.files().join("Jones/gone.pdf")).expect("a link can be made");
+    let check = |collection: &str| {
+        let done = world.premise(&["add", "files/Smith", "files/Jones", "--collection", collection]);
+        assert_eq!(done.code, Some(3), "{done:?}");
+        for part in ["2 files read: 3 pages", "files/Jones/gone.pdf: ", "Not of a kind that is read: drawing.dwg"] {
+            assert!(done.out.contains(part), "{part}: {done:?}");
+        }
+        let listed = world.premise(&["list", "--collection", collection, "--json"]).json(0);
+        assert_eq!(list(&listed["documents"]), ["Jones/lease.pdf", "Smith/lease.pdf"], "{collection}");
+
+        // What is named itself is not passed over.
+        let added = world.premise(&["add", "files/Smith/drawing.dwg", "--collection", collection, "--json"]).json(1);
+        assert_eq!((added["failed"].as_array().map(Vec::len), &added["unsupported"]), (Some(1), &json!([])), "{added}");
+    };
+    check("alone");
+    let _server = world.spawn_server();
+    check("through");
+}
+
+#[test]
 fn bad_settings_and_bad_data_folders_are_told() {
     let world = World::with_settings("[sink]\n");
     world.premise(&["status"]).says("unknown field `sink`", "Correct that line");

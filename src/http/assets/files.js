@@ -24,7 +24,7 @@ export function initFiles({ onChange, onNarrow }) {
   $('last-sync').addEventListener('click', openFiles);
   $('add-files').addEventListener('click', () => $('picked').click());
   $('picked').addEventListener('change', () => {
-    addFiles([...$('picked').files]);
+    addFiles([...$('picked').files].map(named));
     $('picked').value = '';
   });
   $('files-find').addEventListener('input', soon(() => load()));
@@ -149,16 +149,18 @@ const queue = [];
 const sums = { all: 0, done: 0, failed: 0 };
 let sending = 0;
 
-/** Adds files, two at a time; each has a row with its progress. */
+const named = (file) => ({ file, name: file.name });
+
+/** Adds files under their names, two at a time; each has a row with its progress. */
 export function addFiles(files) {
   if (!files.length) return;
   openFiles();
-  for (const file of files) {
-    const bar = h('progress', { max: '1', value: '0', 'aria-label': `Sending ${file.name}` });
+  for (const { file, name } of files) {
+    const bar = h('progress', { max: '1', value: '0', 'aria-label': `Sending ${name}` });
     const says = h('span', { class: 'quiet' }, 'Waiting');
-    const item = h('li', { class: 'upload' }, h('span', { class: 'file-name' }, file.name), bar, says);
+    const item = h('li', { class: 'upload' }, h('span', { class: 'file-name' }, name), bar, says);
     $('uploads').append(item);
-    queue.push({ file, bar, says, item });
+    queue.push({ file, name, bar, says, item });
   }
   sums.all += files.length;
   sum();
@@ -194,7 +196,7 @@ async function work() {
 
 async function upload(job) {
   const into = $('into').value.trim();
-  const query = new URLSearchParams({ file: job.file.name });
+  const query = new URLSearchParams({ file: job.name });
   if (into && !$('into-label').hidden) query.set('collection', into);
   for (;;) {
     const { status, text, retryAfter } = await send(`/api/v1/documents?${query}`, job);
@@ -257,15 +259,19 @@ function initDrop() {
     hide();
     // The entries are gone after the first await.
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-    const plain = [...event.dataTransfer.files];
+    const plain = [...event.dataTransfer.files].map(named);
     addFiles(entries.length ? (await Promise.all(entries.map(walk))).flat() : plain);
   });
 }
 
-/** The files of a dropped entry, through all its folders; hidden ones stay out. */
+/** The files of a dropped entry, through all its folders, named by their path from it on; hidden ones stay out. */
 async function walk(entry) {
   if (entry.name.startsWith('.')) return [];
-  if (entry.isFile) return [await new Promise((resolve, reject) => { entry.file(resolve, reject); })];
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
+    // The whole path of a dropped entry is its own name after a slash.
+    return [{ file, name: entry.fullPath.slice(1) }];
+  }
   const reader = entry.createReader();
   const files = [];
   for (;;) {
