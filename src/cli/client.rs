@@ -16,7 +16,11 @@ use ureq::{
     http::{HeaderValue, Response},
 };
 
-use super::{desk::Listed, keep::Which, progress::Bar};
+use super::{
+    desk::{Asked, Listed},
+    keep::Which,
+    progress::Bar,
+};
 use crate::{
     datadir::Contact,
     db::Failure,
@@ -67,13 +71,13 @@ impl Client {
         answer.ok_or_else(broke_off)
     }
 
-    pub(super) fn ask_each(&self, request: &SearchRequest, bar: &Bar) -> Result<Vec<Row>> {
+    pub(super) fn ask_each(&self, request: &SearchRequest, bar: &Bar) -> Result<Asked> {
         let mut body = serde_json::to_value(request).map_err(Error::internal)?;
         body["stream"] = true.into();
         body["each"] = true.into();
         let mut rows: Vec<Row> = Vec::new();
         let mut is_done = false;
-        events(self.post("ask", &body)?, |event, data| {
+        let ended = events(self.post("ask", &body)?, |event, data| {
             match event {
                 "planned" => bar.planned(data["documents"].as_u64().unwrap_or_default() as usize),
                 "row" => {
@@ -85,8 +89,9 @@ impl Client {
                 _ => {}
             }
             Ok(())
-        })?;
-        if is_done { Ok(rows) } else { Err(broke_off()) }
+        });
+        let error = if is_done { None } else { Some(ended.err().unwrap_or_else(broke_off)) };
+        Ok(Asked { rows, error })
     }
 
     pub(super) fn sync(&self, collection: String, folder: PathBuf, stop: &AtomicBool, bar: &Bar) -> Result<SyncReport> {

@@ -46,6 +46,12 @@ pub(super) struct Listed {
     pub labels: Vec<String>,
 }
 
+/// What files said that were asked one by one, and the error that ended it before all of them were.
+pub(super) struct Asked {
+    pub rows: Vec<Row>,
+    pub error: Option<Error>,
+}
+
 impl Desk {
     /// Takes the data folder and mends what a crash may have left, or turns to the server that has it.
     pub(super) async fn open(data_dir: PathBuf, settings: Settings) -> Result<Self> {
@@ -161,34 +167,33 @@ impl Desk {
         }
     }
 
-    pub(super) async fn ask_each(&self, request: SearchRequest, quiet: bool) -> Result<Vec<Row>> {
+    pub(super) async fn ask_each(&self, request: SearchRequest, quiet: bool) -> Result<Asked> {
         let bar = Bar::each(quiet);
         match self {
             Self::Alone { library, .. } => {
                 let mut events = library.ask_each(request).await?;
                 let mut rows = Vec::new();
-                while let Some(event) = events.recv().await {
-                    match event {
-                        EachEvent::Planned(documents) => bar.planned(documents),
-                        EachEvent::Row(row) => {
+                let error = loop {
+                    match events.recv().await {
+                        Some(EachEvent::Planned(documents)) => bar.planned(documents),
+                        Some(EachEvent::Row(row)) => {
                             bar.answered(&row.file);
                             rows.push(*row);
                         }
-                        EachEvent::Done { .. } => {
-                            bar.finish();
-                            return Ok(rows);
-                        }
-                        EachEvent::Failed(error) => return Err(error),
+                        Some(EachEvent::Done { .. }) => break None,
+                        Some(EachEvent::Failed(error)) => break Some(error),
+                        None => break Some(Error::internal("the answer broke off")),
                     }
-                }
-                Err(Error::internal("the answer broke off"))
+                };
+                bar.finish();
+                Ok(Asked { rows, error })
             }
             Self::Server(client) => {
                 let client = client.clone();
                 blocking(move || {
-                    let rows = client.ask_each(&request, &bar)?;
+                    let asked = client.ask_each(&request, &bar)?;
                     bar.finish();
-                    Ok(rows)
+                    Ok(asked)
                 })
                 .await
             }

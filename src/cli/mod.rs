@@ -276,9 +276,14 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             show::error(&error, json);
-            ExitCode::from(if error.kind == Kind::Stopped { 130 } else { 1 })
+            failed(&error)
         }
     }
+}
+
+/// How a run ends that could not do, or not finish, what was asked.
+fn failed(error: &Error) -> ExitCode {
+    ExitCode::from(if error.kind == Kind::Stopped { 130 } else { 1 })
 }
 
 /// Some files could not be read.
@@ -353,8 +358,9 @@ async fn at_desk(verb: Verb, desk: &Desk, stop: Arc<AtomicBool>) -> Result<ExitC
             Ok(ExitCode::SUCCESS)
         }
         Verb::Ask { question, each: true, form } => {
-            show::rows(&desk.ask_each(question.request(), form.json).await?, form.json);
-            Ok(ExitCode::SUCCESS)
+            let asked = desk.ask_each(question.request(), form.json).await?;
+            show::rows(&asked, form.json);
+            Ok(asked.error.as_ref().map_or(ExitCode::SUCCESS, failed))
         }
         Verb::Ask { question, form, .. } => {
             let answer = desk.ask(question.request(), form.json).await?;

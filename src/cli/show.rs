@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::desk::Listed;
+use super::desk::{Asked, Listed};
 use crate::{
     bundle::{Outcome, Verdict},
     db::Failure,
     error::Error,
     library::{
-        Added, Answer, Cautioned, EmbedderChoice, Export, Found, Grade, Judgement, PartlyRead, Passage, Quote, Row,
-        Status, SyncReport, Version, Why,
+        Added, Answer, Cautioned, EmbedderChoice, Export, Found, Grade, Judgement, PartlyRead, Passage, Quote, Status,
+        SyncReport, Version, Why,
     },
 };
 
@@ -163,9 +163,15 @@ pub(super) fn answer(answer: &Answer, json: bool) {
     println!("\n{}, {}.", seconds(answer.timings.total_ms as f64 / 1000.0), answer.model);
 }
 
-pub(super) fn rows(rows: &[Row], json: bool) {
+/// What came before an error is shown all the same: each row may have taken a minute.
+pub(super) fn rows(asked: &Asked, json: bool) {
+    let Asked { rows, error: broken } = asked;
     if json {
-        return print_json(&serde_json::json!({ "rows": rows }));
+        let mut told = serde_json::json!({ "rows": rows });
+        if let Some(broken) = broken {
+            told["error"] = serde_json::json!(broken);
+        }
+        return print_json(&told);
     }
     for row in rows {
         println!("{}\n    {}", row.file, row.answer.replace('\n', "\n    "));
@@ -176,8 +182,15 @@ pub(super) fn rows(rows: &[Row], json: bool) {
             }
         }
     }
-    let say = rows.iter().filter(|row| row.grade != Grade::NotInFiles).count();
-    println!("\n{say} of {} say something about it.", count(rows.len(), "file"));
+    let files = count(rows.len(), "file");
+    let Some(broken) = broken else {
+        let say = rows.iter().filter(|row| row.grade != Grade::NotInFiles).count();
+        return println!("\n{say} of {files} say something about it.");
+    };
+    if !rows.is_empty() {
+        println!("\nIt broke off after {files}.");
+    }
+    error(broken, json);
 }
 
 fn quoted(quote: &Quote) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Db, Result, files::Place, words};
-use crate::store::{CollectionId, DocumentId};
+use crate::store::{CollectionId, DocumentId, Scope};
 
 /// A document that the index already holds, ready for the ledger.
 pub struct NewDocument {
@@ -259,17 +259,22 @@ impl Db {
         })
     }
 
-    /// The documents that those file names mean: a whole path as listed, or the last part of one.
-    pub fn documents_named(&self, names: &[String]) -> Result<Vec<(String, Vec<DocumentId>)>> {
+    /// The documents of the scope that those file names mean: a whole path as listed, or the last part of one.
+    pub fn documents_named(&self, scope: &Scope, names: &[String]) -> Result<Vec<(String, Vec<DocumentId>)>> {
+        let marks = vec!["?"; scope.collections().len()].join(",");
         self.read("look up files by name", |c| {
-            let mut find = c.prepare_cached(
-                "SELECT DISTINCT f.document FROM files f WHERE f.file = ?1 OR f.file LIKE ?2 ESCAPE '\\'",
-            )?;
+            let mut find = c.prepare_cached(&format!(
+                "SELECT DISTINCT f.document FROM files f
+                 WHERE (f.file = ? OR f.file LIKE ? ESCAPE '\\') AND f.collection IN ({marks})"
+            ))?;
             names
                 .iter()
                 .map(|name| {
+                    let last_part = format!("%/{}", escape_like(name));
+                    let mut values = vec![name as &dyn ToSql, &last_part];
+                    values.extend(scope.collections().iter().map(|collection| collection as &dyn ToSql));
                     let ids = find
-                        .query_map(params![name, format!("%/{}", escape_like(name))], |r| r.get(0).map(DocumentId))?
+                        .query_map(values.as_slice(), |r| r.get(0).map(DocumentId))?
                         .collect::<rusqlite::Result<_>>()?;
                     Ok((name.clone(), ids))
                 })

@@ -189,7 +189,7 @@ impl Library {
                 Ok(Some(mut answer)) => {
                     request.question.trim().clone_into(&mut answer.question);
                     answer.understood = understood;
-                    library.recent.keep(&answer, request.documents);
+                    library.recent.keep(&answer, request);
                     info!(
                         refused = answer.refused,
                         citations = answer.citations.len(),

@@ -51,7 +51,13 @@ pub struct Row {
     pub answer: String,
     /// Where it stands; of a document that does not say, what comes closest.
     pub citations: Vec<Quote>,
+    /// True when the document was changed or removed before it had answered: nobody knows then what it says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
+
+/// What people read of a document that is gone: "does not say" would be taken for what the file says.
+const GONE: &str = "This file was changed or removed while it was asked about: ask again.";
 
 /// More documents are narrowed to fewer first: the last one would be answered after many minutes.
 const MOST_DOCUMENTS: usize = 50;
@@ -123,9 +129,33 @@ impl Library {
         document: DocumentRow,
         events: &mpsc::Sender<EachEvent>,
     ) -> Result<Option<Row>> {
+        let id = document.id;
+        let answer = self.answer_of(request, id, events).await;
+        if !self.blocking(move |library| Ok(library.db.has_document(id)?)).await? {
+            return Ok(Some(Row::gone(document)));
+        }
+        Ok(answer?.map(|answer| Row::of(document, answer)))
+    }
+
+    /// The answer out of that document alone; nothing when the reader of `events` has gone.
+    async fn answer_of(
+        self: &Arc<Self>,
+        request: &AskRequest,
+        id: DocumentId,
+        events: &mpsc::Sender<EachEvent>,
+    ) -> Result<Option<Answer>> {
         let _waiting = self.priority.person();
         let started = Instant::now();
-        let narrowed = AskRequest { within: Some(vec![document.id]), ..request.clone() };
+        // All were chosen before the first was asked: chosen anew, one that has gone since would end it for the others.
+        let narrowed = AskRequest {
+            documents: None,
+            types: None,
+            labels: None,
+            dated_from: None,
+            dated_to: None,
+            within: Some(vec![id]),
+            ..request.clone()
+        };
         let found = self.retrieve(&narrowed, Steps::all()).await?;
         let question = found.to_answer(&request.question);
         // Fifty questions come one after another: the queue may be full in between, and others must come first.
@@ -147,7 +177,7 @@ impl Library {
             drop(unread);
         };
         let (answer, ()) = tokio::join!(answered, left_unread);
-        Ok(answer?.map(|answer| Row::of(document, answer)))
+        answer
     }
 }
 
@@ -156,6 +186,12 @@ impl Row {
         let closest = || answer.evidence.iter().take(1).cloned().collect();
         let citations = if answer.refused { closest() } else { answer.citations };
         let DocumentRow { id, file, dated, .. } = document;
-        Self { document: id, file, dated, grade: answer.grade, answer: answer.answer, citations }
+        Self { document: id, file, dated, grade: answer.grade, answer: answer.answer, citations, gone: false }
+    }
+
+    fn gone(document: DocumentRow) -> Self {
+        let DocumentRow { id, file, dated, .. } = document;
+        let (grade, answer) = (Grade::NotInFiles, GONE.to_owned());
+        Self { document: id, file, dated, grade, answer, citations: Vec::new(), gone: true }
     }
 }

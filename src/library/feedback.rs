@@ -56,6 +56,9 @@ pub struct Judgement {
     /// The files that the question was narrowed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Vec<String>>,
+    /// The collections that it was narrowed to, in which those files are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collections: Option<Vec<String>>,
     /// What was answered.
     pub answer: String,
     /// Whether it was refused.
@@ -90,6 +93,7 @@ impl Library {
             opinion,
             question: told.understood.clone().unwrap_or_else(|| told.question.clone()),
             scope: given.scope.clone(),
+            collections: given.collections.clone(),
             answer: told.answer.clone(),
             refused: told.refused,
             citations: told.citations.clone(),
@@ -175,8 +179,10 @@ impl Library {
             evidence.push(json!({ "file": file, "pages": [quote.page], "text": quote.quote }));
         }
         let mut scope = Vec::new();
-        if let Some(names) = &judgement.scope {
-            for (_, ids) in self.db.documents_named(names)? {
+        if let Some(names) = &judgement.scope
+            && let Some(within) = self.scope_of(judgement.collections.as_deref())?
+        {
+            for (_, ids) in self.db.documents_named(&within, names)? {
                 for id in ids {
                     scope.push(files.copy(self, id)?);
                 }

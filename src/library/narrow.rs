@@ -12,12 +12,8 @@ use crate::{
 impl Library {
     /// The collections and documents that are meant; nothing when there is no collection yet.
     pub(super) fn scope(&self, request: &SearchRequest) -> Result<Option<(Scope, Filter)>> {
-        let collections: Vec<_> = match &request.collections {
-            None => self.db.collections()?.iter().map(|collection| collection.id).collect(),
-            Some(names) => names.iter().map(|name| self.collection(name)).collect::<Result<_>>()?,
-        };
-        let Some(scope) = Scope::new(collections) else { return Ok(None) };
-        let chosen = request.documents.as_deref().map(|names| self.chosen(names)).transpose()?;
+        let Some(scope) = self.scope_of(request.collections.as_deref())? else { return Ok(None) };
+        let chosen = request.documents.as_deref().map(|names| self.chosen(&scope, names)).transpose()?;
         let narrowing = narrowing(request)?;
         let matching =
             if narrowing == Narrowing::default() { None } else { Some(self.db.documents_within(&scope, &narrowing)?) };
@@ -38,10 +34,19 @@ impl Library {
         Ok(Some((scope, Filter { documents })))
     }
 
-    /// The documents of files that a person has chosen.
-    fn chosen(&self, names: &[String]) -> Result<Vec<DocumentId>> {
+    /// The collections of those names, or all; nothing when there is none.
+    pub(super) fn scope_of(&self, collections: Option<&[String]>) -> Result<Option<Scope>> {
+        let collections: Vec<_> = match collections {
+            None => self.db.collections()?.iter().map(|collection| collection.id).collect(),
+            Some(names) => names.iter().map(|name| self.collection(name)).collect::<Result<_>>()?,
+        };
+        Ok(Scope::new(collections))
+    }
+
+    /// The documents of files that a person has chosen. Other collections may have files of the same names.
+    fn chosen(&self, scope: &Scope, names: &[String]) -> Result<Vec<DocumentId>> {
         let mut documents = Vec::new();
-        for (name, ids) in self.db.documents_named(names)? {
+        for (name, ids) in self.db.documents_named(scope, names)? {
             if ids.is_empty() {
                 return Err(Error::new(
                     Kind::NotFound,

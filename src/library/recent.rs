@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Answer, Library};
+use super::{Answer, AskRequest, Library};
 use crate::error::{Error, Kind, Result};
 
 /// About a day of an office of twenty; an answer has some 30 KB.
@@ -18,20 +18,23 @@ const MOST_ANSWERS: usize = 200;
 #[derive(Debug)]
 pub(super) struct Given {
     pub answer: Answer,
-    /// The files that its question was narrowed to.
+    /// The files that its question was narrowed to,
     pub scope: Option<Vec<String>>,
+    /// and the collections.
+    pub collections: Option<Vec<String>>,
 }
 
 #[derive(Default)]
 pub(super) struct Recent(Mutex<VecDeque<Arc<Given>>>);
 
 impl Recent {
-    pub(super) fn keep(&self, answer: &Answer, scope: Option<Vec<String>>) {
+    pub(super) fn keep(&self, answer: &Answer, asked: AskRequest) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MOST_ANSWERS {
             all.pop_front();
         }
-        all.push_back(Arc::new(Given { answer: answer.clone(), scope }));
+        let AskRequest { documents: scope, collections, .. } = asked;
+        all.push_back(Arc::new(Given { answer: answer.clone(), scope, collections }));
     }
 
     fn get(&self, id: Uuid) -> Option<Arc<Given>> {

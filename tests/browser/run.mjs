@@ -704,3 +704,31 @@ test('each file is asked by itself, a row a file', async () => {
   assert.ok(files.some((file) => file.includes('alder-lease.txt')) && files.some((file) => file.includes('birch-note.txt')), files.join());
   assert.ok(await sidewaysScroll() <= 0);
 });
+
+test('what breaks off file by file keeps its rows and is asked again file by file', async () => {
+  await put('birch-house.txt', BIRCH);
+  await put('knee.md', leaflet('knee'));
+  await page.reload();
+  await page.getByRole('button', { name: 'More…' }).click();
+  await page.getByLabel('From').fill('2018-01-01');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await answerWith('It is 900 pounds.');
+  await ask('What is the rent?');
+  await answered();
+  await page.unroute('**/api/v1/ask');
+  const broken = [['planned', { documents: 2 }],
+    ['row', { document: '1', file: 'birch-house.txt', grade: 'not_in_files', answer: 'Your files do not say.', citations: [] }],
+    ['error', { code: 'unknown_document', message: 'there is no file named knee.md', hint: 'Use a name as the list of files shows it' }]];
+  await page.route('**/api/v1/ask', (route) => route.fulfill({
+    contentType: 'text/event-stream', body: broken.map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join(''),
+  }));
+  await page.getByRole('button', { name: 'Ask each file by itself' }).click();
+  for (const [name, from] of [['Ask again', '2018-01-01'], ['Ask in all files', undefined]]) {
+    await page.locator('#notice .notice').waitFor();
+    assert.deepEqual(await page.locator('#rows-list th').allInnerTexts(), ['birch-house.txt']);
+    const sent = page.waitForRequest('**/api/v1/ask');
+    await page.getByRole('button', { name }).click();
+    const { each, dated_from: day } = (await sent).postDataJSON();
+    assert.deepEqual([each, day], [true, from]);
+  }
+});

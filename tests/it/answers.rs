@@ -1,10 +1,13 @@
 //! Answers by a real, small model: quotes that stand on the page, honest refusals, and people who leave or must wait.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use premise::{
     error::Error,
-    library::{Answer, AskEvent, EachEvent, Grade, Library, SearchRequest},
+    library::{Answer, AskEvent, EachEvent, Grade, Library, Row, SearchRequest},
 };
 use tokio::sync::mpsc::Receiver;
 
@@ -122,6 +125,25 @@ fn two_who_ask_at_once_are_both_answered() {
     }
 }
 
+/// All rows of a question that is put to each document by itself.
+fn rows(world: &World, mut events: Receiver<EachEvent>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut planned = None;
+    loop {
+        match world.block_on(events.recv()).expect("it ends with its end") {
+            EachEvent::Planned(documents) => planned = Some(documents),
+            EachEvent::Row(row) => rows.push(*row),
+            EachEvent::Done { .. } => break,
+            EachEvent::Failed(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(planned, Some(rows.len()));
+    rows
+}
+
+/// A question that no file of these tests has to do with: no model is asked.
+const FOREIGN: &str = "Who scored in the football final of Uruguay?";
+
 #[test]
 fn each_document_is_asked_by_itself_and_only_those_that_were_chosen() {
     let world = World::new();
@@ -129,18 +151,7 @@ fn each_document_is_asked_by_itself_and_only_those_that_were_chosen() {
     let ask_each = |documents: Option<Vec<String>>| {
         let question = "How high is the rent a month?".to_owned();
         let request = SearchRequest { question, documents, ..SearchRequest::default() };
-        let mut events = world.block_on(library.ask_each(request)).expect("the question can be asked");
-        let mut rows = Vec::new();
-        let mut planned = None;
-        loop {
-            match world.block_on(events.recv()).expect("it ends with its end") {
-                EachEvent::Planned(documents) => planned = Some(documents),
-                EachEvent::Row(row) => rows.push(*row),
-                EachEvent::Done { .. } => break,
-                EachEvent::Failed(error) => panic!("{error:?}"),
-            }
-        }
-        assert_eq!(planned, Some(rows.len()));
+        let rows = rows(&world, world.block_on(library.ask_each(request)).expect("the question can be asked"));
         for quote in rows.iter().flat_map(|row| row.citations.iter().map(|quote| (row.document, quote))) {
             assert_eq!(quote.0, quote.1.document, "a row quotes its own document");
             let page = library.page(quote.0, quote.1.page).expect("the page is there");
@@ -150,6 +161,69 @@ fn each_document_is_asked_by_itself_and_only_those_that_were_chosen() {
     };
     assert_eq!(ask_each(None), ["garden.txt", "lease.pdf", "vaccines.md"]);
     assert_eq!(ask_each(Some(vec!["lease.pdf".to_owned()])), ["lease.pdf"]);
+}
+
+#[test]
+fn a_file_name_means_the_files_of_the_collections_that_are_asked() {
+    let world = World::new();
+    world.write("smith/lease.txt", "The rent of Oak House is $4,500 a month.\n");
+    world.write("jones/old/lease.txt", "The rent of Elm House is $5,200 a month.\n");
+    world.write("jones/garden.txt", GARDEN);
+    let library = world.library();
+    for collection in ["smith", "jones"] {
+        let folder = world.files().join(collection);
+        library.sync(collection, &folder, &AtomicBool::new(false), &|_| {}).expect("the folder can be synced");
+    }
+    let ask_each = |collection: Option<&str>, file: &str| {
+        let request = SearchRequest {
+            question: FOREIGN.to_owned(),
+            collections: collection.map(|name| vec![name.to_owned()]),
+            documents: Some(vec![file.to_owned()]),
+            ..SearchRequest::default()
+        };
+        let events = world.block_on(library.ask_each(request))?;
+        Ok::<_, Error>(rows(&world, events).into_iter().map(|row| row.file).collect::<Vec<_>>())
+    };
+    let check = |collection: Option<&str>, files: &[&str]| {
+        assert_eq!(ask_each(collection, "lease.txt").expect("the question can be asked"), files, "{collection:?}");
+    };
+    check(Some("smith"), &["lease.txt"]);
+    check(Some("jones"), &["old/lease.txt"]);
+    check(None, &["lease.txt", "old/lease.txt"]);
+    let error = ask_each(Some("smith"), "garden.txt").expect_err("only the other collection has it");
+    assert_eq!(error.code, "unknown_document");
+}
+
+#[test]
+fn a_file_that_goes_while_each_is_asked_is_not_told_to_say_nothing() {
+    let world = World::new();
+    let name = |number: usize| format!("{number:02}.txt");
+    for number in 1..=12 {
+        world.write(&name(number), format!("{GARDEN}This is bed {number}.\n"));
+    }
+    let library = world.library();
+    world.sync(&library);
+    let request = SearchRequest {
+        question: FOREIGN.to_owned(),
+        documents: Some((1..=12).map(name).collect()),
+        ..SearchRequest::default()
+    };
+    let events = world.block_on(library.ask_each(request)).expect("the question can be asked");
+    // Eight events wait for their reader: the last files are not asked before somebody reads.
+    world.write(&name(11), "Roses now.");
+    fs::remove_file(world.files().join(name(12))).expect("a file can be removed");
+    world.sync(&library);
+    let rows = rows(&world, events);
+    assert_eq!(rows.len(), 12);
+    for row in rows {
+        let is_gone = row.file > name(10);
+        let said = if is_gone {
+            "This file was changed or removed while it was asked about: ask again."
+        } else {
+            "Your files do not say."
+        };
+        assert_eq!((row.gone, row.answer.as_str()), (is_gone, said), "{}", row.file);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Feedback: kept when a person says so, taken back when they say so, and a set that the program can be measured with.
 
-use std::fs;
+use std::{fs, sync::atomic::AtomicBool};
 
 use serde_json::{Value, json};
 
@@ -89,4 +89,27 @@ fn what_people_say_of_answers_is_kept_and_becomes_a_set() {
     assert!(measured["metrics"].to_string().contains("R@1"), "{measured}");
     assert!(world.premise(&["feedback", "clear"]).ok().contains("2 answers"));
     assert_eq!(list(), json!([]));
+}
+
+#[test]
+fn a_set_has_the_files_that_were_meant_and_no_others_of_their_name() {
+    let world = World::new();
+    let library = world.library();
+    for (collection, rent) in [("smith", "4,500"), ("jones", "5,200")] {
+        let text = format!("The rent of the house is {rent} dollars a month.\n");
+        world.write(&format!("{collection}/lease.txt"), text);
+        let folder = world.files().join(collection);
+        library.sync(collection, &folder, &AtomicBool::new(false), &|_| {}).expect("the folder can be synced");
+    }
+    let server = world.serve_library(library);
+    let question = "How high is the rent a month?";
+    let narrowed = json!({ "question": question, "collections": ["smith"], "documents": ["lease.txt"] });
+    let answer = server.post("/api/v1/ask", &narrowed).ok();
+    let reply = server.post(FEEDBACK, &json!({ "answer": answer["id"], "opinion": "helpful" }));
+    assert_eq!(reply.status, 204, "{reply:?}");
+    let told = world.premise(&["feedback", "export", "set", "--json"]).json(0);
+    assert_eq!((&told["questions"], &told["files"]), (&json!(1), &json!(1)), "{told}");
+    let copied = fs::read_to_string(world.path().join("set/docs/lease.txt")).expect("it is there");
+    assert!(copied.contains("4,500"), "{copied}");
+    world.shut_down(server);
 }

@@ -135,6 +135,31 @@ fn what_cannot_be_done_is_said_in_a_sentence_with_a_hint() {
 }
 
 #[test]
+fn rows_that_came_before_an_error_are_printed_with_it() {
+    const QUESTION: &str = "When does the lease between Harbour Estates and Willow Books end?";
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let model = folder.path().join("broken.gguf");
+    fs::write(&model, "no model").expect("a file can be written");
+    let settings = format!("[models]\ngenerator = \"{}\"\n", model.display());
+    let world = World::within(folder, &settings);
+    // The first file has nothing to do with the question, so that the model is opened for the second.
+    world.write("garden.txt", GARDEN);
+    world.write("lease.pdf", pdf(&LEASE));
+    world.premise(&["sync", "files"]).ok();
+    let check = || {
+        let done = world.premise(&["ask", "--each", QUESTION]);
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert_eq!(done.out, "garden.txt\n    Your files do not say.\n\nIt broke off after 1 file.\n", "{done:?}");
+        assert!(done.err.contains("broken.gguf is not a GGUF file"), "{done:?}");
+        let told = world.premise(&["ask", "--each", QUESTION, "--json"]).json(1);
+        assert_eq!((list(&told["rows"]), &told["error"]["code"]), (vec!["garden.txt"], &json!("model_failed")));
+    };
+    check();
+    let _server = world.spawn_server();
+    check();
+}
+
+#[test]
 fn a_port_that_is_taken_and_a_folder_that_is_taken_are_told() {
     let world = filled();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port can be bound");

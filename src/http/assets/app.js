@@ -223,7 +223,7 @@ function failed(mine, problem) {
   if (problem.name === 'AbortError') return say(mine.text ? 'Stopped. What was written so far has not been checked against your files.' : 'Stopped.');
   say('');
   const known = problem instanceof Problem ? problem : lost();
-  const again = h('button', { type: 'button', class: 'button', onclick: () => ask(mine.question, { instead: true }) }, 'Ask again');
+  const again = h('button', { type: 'button', class: 'button', onclick: () => ask(mine.question, { instead: true, each: mine.each }) }, 'Ask again');
   $('notice').replaceChildren(notice(known, again, ...(inWords(mine.narrowed) && /^(unknown_|bad_dates)/.test(known.code) ? [everywhere(mine)] : [])));
   giveBack(mine.question);
   if (!known.retry_s) return;
@@ -292,7 +292,7 @@ const everywhere = (mine) => h('button', {
   onclick: () => {
     widen();
     box.value = '';
-    ask(mine.question, { instead: true });
+    ask(mine.question, { instead: true, each: mine.each });
   },
 }, 'Ask in all files');
 
