@@ -50,7 +50,7 @@ pub fn wanted(settings: &Settings) -> Result<Wanted> {
     let is_local = local::is_path(&models.embedder);
     let embedder = (!is_local).then(|| models::find_embedder(&models.embedder, models.precision)).transpose()?;
     let reranker = settings.retrieval.reranker().filter(|reranker| !local::is_path(reranker));
-    let generator = if is_path(&models.generator) { None } else { Some(models::find(&models.generator)?) };
+    let generator = if local::is_gguf(&models.generator) { None } else { Some(models::find(&models.generator)?) };
     Ok(Wanted {
         runtime: models::find(RUNTIME)?,
         embedder,
@@ -233,7 +233,7 @@ fn library_id(db: &Db) -> Result<String> {
 /// The file of the model `name`, or of the settings' own, and its SHA-256 if it was verified.
 pub fn model_file(settings: &config::Models, name: Option<&str>) -> Result<(PathBuf, Option<String>)> {
     let name = name.unwrap_or(&settings.generator);
-    if is_path(name) {
+    if local::is_gguf(name) {
         return Ok((name.into(), None));
     }
     let installed: Installed = models::locate(&settings.folder, models::find(name)?)?;
@@ -258,10 +258,6 @@ fn generator((path, sha256): (PathBuf, Option<String>), queue: usize) -> Result<
         move || Ok::<_, Error>(Model::new(open))
     });
     Worker::spawn_many("generator", queue, threads).map_err(made)
-}
-
-fn is_path(generator: &str) -> bool {
-    generator.contains(std::path::MAIN_SEPARATOR) || Path::new(generator).extension().is_some_and(|end| end == "gguf")
 }
 
 fn made<E: std::error::Error + 'static>(error: SpawnError<E>) -> Error

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     error::{Error, Kind, Result},
-    models::Precision,
+    models::{Precision, local},
 };
 
 /// Name of the settings file within the data folder.
@@ -177,7 +177,8 @@ pub struct Answer {
     /// What happens to a sentence of an answer that nothing in the files supports: `drop` (default) leaves it out,
     /// `mark` shows it with a remark.
     pub unsupported: Unsupported,
-    /// A file of refusals that were fitted for other models or questions, in place of those of the program.
+    /// A file of refusals that were fitted for other models or questions, in place of those of the program. A relative
+    /// path is taken from the folder of the settings, as all of them are.
     pub refusals: Option<PathBuf>,
 }
 
@@ -256,7 +257,7 @@ pub fn user_data_folder() -> PathBuf {
 }
 
 /// The settings of a data folder. `PREMISE_MODELS_DIR`, `PREMISE_GENERATOR`, `PREMISE_EMBEDDER`, `PREMISE_QDRANT_URL`
-/// and `PREMISE_QDRANT_API_KEY` override the file.
+/// and `PREMISE_QDRANT_API_KEY` override the file; a relative path among them is taken from the current folder.
 pub fn load(data_dir: &Path) -> Result<Settings> {
     let path = data_dir.join(FILE);
     let mut settings = match std::fs::read_to_string(&path) {
@@ -271,6 +272,7 @@ pub fn load(data_dir: &Path) -> Result<Settings> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
         Err(error) => return Err(Error::io(format_args!("read {}", path.display()), &error)),
     };
+    settings.take_paths_from(data_dir);
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     if let Some(folder) = set("PREMISE_MODELS_DIR") {
         settings.models.folder = folder.into();
@@ -288,6 +290,28 @@ pub fn load(data_dir: &Path) -> Result<Settings> {
         settings.store.api_key = Some(key);
     }
     Ok(settings)
+}
+
+impl Settings {
+    /// Takes relative paths from the folder of the settings, wherever the program was started.
+    fn take_paths_from(&mut self, folder: &Path) {
+        let paths = std::iter::once(&mut self.models.folder)
+            .chain(self.sync.folders.iter_mut().map(|synced| &mut synced.path))
+            .chain(self.passwords.values_mut())
+            .chain(self.answer.refusals.as_mut());
+        for path in paths {
+            *path = folder.join(path.as_path());
+        }
+        let models = &mut self.models;
+        let named = [
+            (local::is_gguf(&models.generator), &mut models.generator),
+            (local::is_path(&models.embedder), &mut models.embedder),
+            (local::is_path(&self.retrieval.reranker), &mut self.retrieval.reranker),
+        ];
+        for (_, model) in named.into_iter().filter(|(is_path, _)| *is_path) {
+            *model = folder.join(model.as_str()).display().to_string();
+        }
+    }
 }
 
 fn parse(text: &str) -> std::result::Result<Settings, String> {
@@ -337,6 +361,29 @@ mod tests {
         check("[ocr]\nlanguages = \"eng, deu\"", Err("eng+deu"));
         check("[passwords]\nleases = \"/srv/leases.passwords\"", Ok(()));
         check("[reading]\nprogram = \"/bin/true\"", Err("unknown field `program`"));
+    }
+
+    #[test]
+    fn a_relative_path_is_taken_from_the_folder_of_the_settings() {
+        let text = "[models]\nfolder = \"models\"\ngenerator = \"own.gguf\"\nembedder = \"bge-m3\"\n\
+                    [retrieval]\nreranker = \"./judge\"\n[sync]\nfolders = [{ path = \"letters\" }]\n\
+                    [passwords]\nleases = \"/srv/leases.passwords\"\n[answer]\nrefusals = \"refusals.json\"";
+        let mut settings = parse(text).expect("parses");
+        settings.take_paths_from(Path::new("/data"));
+        let paths = [
+            Some(&settings.models.folder),
+            settings.sync.folders.first().map(|synced| &synced.path),
+            settings.passwords.get("leases"),
+            settings.answer.refusals.as_ref(),
+        ];
+        assert_eq!(
+            paths.map(|path| path.map(|path| path.display().to_string()).unwrap_or_default()),
+            ["/data/models", "/data/letters", "/srv/leases.passwords", "/data/refusals.json"]
+        );
+        assert_eq!(
+            [&settings.models.generator, &settings.models.embedder, &settings.retrieval.reranker],
+            ["/data/own.gguf", "bge-m3", "/data/./judge"]
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Evidence bundles: an answer with its quotes, the text of their pages, and what made it, in one file that can be
-//! checked on another machine without the data. Knows no library and no ledger.
+//! checked on another machine without the data. Knows no ledger, and of the library the grades of answers alone.
 
 mod archive;
 mod page;

@@ -1,7 +1,7 @@
 //! Set-up: fetch what the settings ask for and check it. The only verb that may open a connection to elsewhere.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -12,7 +12,7 @@ use super::progress::Bar;
 use crate::{
     app,
     config::Settings,
-    error::{Error, Result},
+    error::{self, Error, Result},
     models::{self, Check, Entry, Kind, Origins, Precision},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct SetupArgs {
     /// What such an embedder computes with: fp32, fp16, int8 or int4 [default: the settings', where it has that]
     #[arg(long, value_name = "P", requires = "model")]
     precision: Option<Precision>,
-    /// Take the model's file from here instead of fetching it (with one --model)
+    /// Take the file of the one --model from here, or its files from this folder, and fetch nothing
     #[arg(long, value_name = "FILE", requires = "model")]
     from: Option<PathBuf>,
     /// Read every model file again and compare its hash, not only its size and date
@@ -43,6 +43,9 @@ pub(super) fn run(args: &SetupArgs, settings: &Settings, stop: &AtomicBool) -> R
         return Ok(list(args.json, settings));
     }
     let mut entries = needed(settings)?;
+    if let Some(from) = &args.from {
+        return bring_in(from, &entries, args, settings, stop);
+    }
     for name in &args.model {
         let entry = named(name, args.precision, settings)?;
         if !entries.contains(&entry) {
@@ -50,8 +53,7 @@ pub(super) fn run(args: &SetupArgs, settings: &Settings, stop: &AtomicBool) -> R
         }
     }
     for entry in &entries {
-        let from = args.from.as_ref().filter(|_| args.model.first() == Some(&entry.name));
-        install(entry, from, settings, args.json, stop)?;
+        install(entry, None, settings, args.json, stop)?;
         if args.full {
             models::verify(&settings.models.folder, entry, Check::Full)?;
         }
@@ -61,6 +63,47 @@ pub(super) fn run(args: &SetupArgs, settings: &Settings, stop: &AtomicBool) -> R
         println!("{}", serde_json::json!({ "folder": settings.models.folder, "models": names }));
     } else {
         println!("All models are there and verified, in {}", settings.models.folder.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes one model from the user, then tells what else the settings need. Nothing is fetched: who brings a file may have
+/// no network.
+fn bring_in(
+    from: &Path,
+    needed: &[&Entry],
+    args: &SetupArgs,
+    settings: &Settings,
+    stop: &AtomicBool,
+) -> Result<ExitCode> {
+    let [name] = args.model.as_slice() else {
+        return Err(Error::new(
+            error::Kind::BadInput,
+            "several_models",
+            "--from brings in one model",
+            "Name one --model, and run the command again for the next",
+        ));
+    };
+    let brought = named(name, args.precision, settings)?;
+    install(brought, Some(from), settings, args.json, stop)?;
+    let folder = &settings.models.folder;
+    let check = if args.full { Check::Full } else { Check::Quick };
+    models::verify(folder, brought, check)?;
+    let missing: Vec<&Entry> =
+        needed.iter().copied().filter(|entry| models::verify(folder, entry, check).is_err()).collect();
+    if args.json {
+        let missing: Vec<_> = missing.iter().map(|entry| &entry.name).collect();
+        println!("{}", serde_json::json!({ "folder": folder, "models": [name], "missing": missing }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{name} is there and verified, in {}", folder.display());
+    if !missing.is_empty() {
+        println!("The settings also need what follows; `premise setup` fetches it, or bring it in:");
+    }
+    for entry in missing {
+        let names: Vec<&str> = entry.files.iter().map(|file| file.name.as_str()).collect();
+        let what = if names.len() == 1 { "FILE" } else { "FOLDER" };
+        println!("  premise setup --model {} --from {what}    {}", entry.name, names.join(", "));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -85,7 +128,7 @@ fn named(name: &str, precision: Option<Precision>, settings: &Settings) -> Resul
 
 pub(super) fn install(
     entry: &Entry,
-    from: Option<&PathBuf>,
+    from: Option<&Path>,
     settings: &Settings,
     quiet: bool,
     stop: &AtomicBool,

@@ -38,7 +38,7 @@ use crate::{
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct EvalArgs {
-    /// Folder of the set: docs/, queries.jsonl, pages.jsonl
+    /// Folder of the set: docs/, queries.jsonl and, to score answers, pages.jsonl
     set: PathBuf,
     /// Narrow each question to the files that a user would have chosen
     #[arg(long)]
@@ -105,6 +105,9 @@ pub async fn run(args: EvalArgs, settings: Settings, stop: Arc<AtomicBool>) -> R
     if let Some(run) = &args.from {
         answers::rescore(&set, &args, run)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if args.stage == Stage::Answer {
+        answers::check(&set)?;
     }
     let steps = args.without.iter().try_fold(Steps::all(), |steps, name| steps.without(name))?;
     let work = args.work.clone().unwrap_or_else(|| std::env::temp_dir().join("premise-eval")).join(&set.name);
@@ -246,6 +249,7 @@ fn bad_set(path: &Path, reason: impl std::fmt::Display) -> Error {
         Kind::BadInput,
         "bad_set",
         format!("cannot read the evaluation set {}: {reason}", path.display()),
-        "A set is a folder with docs/ and queries.jsonl; the format is described in docs/evaluation.md",
+        "A set is a folder with docs/ and queries.jsonl and, for --stage answer and --from, pages.jsonl; the format is \
+         described in docs/evaluation.md",
     )
 }

@@ -51,6 +51,11 @@ pub fn is_path(model: &str) -> bool {
     model.contains(std::path::MAIN_SEPARATOR)
 }
 
+/// Whether settings name a generator by its path: a GGUF file needs no folder before its name.
+pub fn is_gguf(generator: &str) -> bool {
+    is_path(generator) || Path::new(generator).extension().is_some_and(|end| end == "gguf")
+}
+
 /// The embedder in a folder.
 pub fn embedder(folder: &Path) -> Result<EmbedderPaths, ModelError> {
     let wrong = |detail: String| ModelError::Folder { folder: folder.to_owned(), detail };

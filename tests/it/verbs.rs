@@ -274,6 +274,36 @@ fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
 }
 
 #[test]
+fn a_model_is_brought_in_without_a_network_and_what_else_is_needed_is_told() {
+    let world = World::new();
+    let models = world.path().join("models");
+    let run = |args: &[&str]| {
+        let mut command = world.command(args);
+        // No pip on the path, and no hub: any try to fetch something fails.
+        command.env("PREMISE_MODELS_DIR", &models).env("PATH", "/nowhere").env("HF_ENDPOINT", "http://127.0.0.1:9");
+        Done::of(command)
+    };
+    let runtime = premise::models::find("onnxruntime").expect("it is in the catalogue");
+    let file = runtime.folder(world.models()).join(&runtime.files[0].name);
+    let file = file.to_str().expect("a plain path");
+    let two = ["setup", "--model", "onnxruntime", "--model", "smollm2-135m", "--from", file];
+    run(&two).says("--from brings in one model", "one --model");
+    let text = run(&["setup", "--model", "onnxruntime", "--from", file]).ok();
+    assert!(text.starts_with("onnxruntime is there and verified, in "), "{text}");
+    for line in [
+        "premise setup --model smollm2-135m --from FILE    SmolLM2-135M-Instruct.Q4_1.gguf\n",
+        "premise setup --model all-minilm-l6-v2 --from FOLDER    model.safetensors, tokenizer.json, ",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let brought = run(&["setup", "--model", "onnxruntime", "--from", file, "--json"]).json(0);
+    assert_eq!(
+        (&brought["models"], &brought["missing"]),
+        (&json!(["onnxruntime"]), &json!(["all-minilm-l6-v2", "smollm2-135m"]))
+    );
+}
+
+#[test]
 fn a_missing_or_altered_model_file_is_named_with_the_way_out() {
     let world = World::with_settings(SETTINGS);
     let models = own_models(&world);

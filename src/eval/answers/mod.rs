@@ -78,6 +78,11 @@ pub(super) fn rescore(set: &EvalSet, args: &EvalArgs, run: &Path) -> Result<()> 
     Ok(())
 }
 
+/// Whether what answers are scored against can be read: told before the first question is asked, not after the last.
+pub(super) fn check(set: &EvalSet) -> Result<()> {
+    pages(&set.pages).map(drop)
+}
+
 fn sampled<'a>(set: &'a EvalSet, args: &EvalArgs) -> Vec<&'a Query> {
     let size = args.sample.unwrap_or(set.queries.len());
     sample::stratified(&set.queries, size, args.seed).into_iter().map(|at| &set.queries[at]).collect()
