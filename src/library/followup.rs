@@ -82,8 +82,8 @@ pub(super) fn understand<E>(
     let Some(mut before) = before else {
         return Ok(Understood { carried: asked != question, question: asked, named: None });
     };
-    // "It" can only be what was spoken of; a whole question may as well be about everything.
-    before.is_sure &= leans || asks_nothing;
+    // "It" can only be what was spoken of; a whole question may as well be about everything, and one of many files is.
+    before.is_sure &= (leans || asks_nothing) && !asks_of_many(question);
     before.question.clone_from(&asked);
     Ok(Understood { question: asked, named: Some(before), carried: true })
 }
@@ -121,13 +121,86 @@ fn taken_words(question: &str, left: &str) -> Vec<String> {
     sparse::terms(question).filter(|term| !left.contains(term)).collect()
 }
 
+/// Words that point back wherever they stand.
+const POINTING: [&str; 12] = ["it", "its", "they", "them", "their", "those", "he", "she", "his", "her", "him", "same"];
+
+/// What people call their files by, when they speak of many.
+const FILES: [&str; 12] = [
+    "agreements",
+    "clients",
+    "contracts",
+    "deeds",
+    "documents",
+    "emails",
+    "files",
+    "leases",
+    "letters",
+    "mails",
+    "patients",
+    "policies",
+];
+
 /// Whether a question points back: with a pronoun, or with a beginning that only goes on.
 fn leans(question: &str) -> bool {
-    const POINTING: [&str; 16] = [
-        "it", "its", "they", "them", "their", "this", "that", "these", "those", "he", "she", "his", "her", "him",
-        "there", "same",
+    let words = plain_words(question);
+    goes_on(question) || (0..words.len()).any(|at| points(&words, at))
+}
+
+/// Whether a word of a question points back.
+fn points(words: &[String], at: usize) -> bool {
+    const BEING: [&str; 4] = ["is", "are", "was", "were"];
+    const PERIODS: [&str; 15] = [
+        "year", "years", "month", "months", "week", "weeks", "weekend", "day", "days", "quarter", "morning", "spring",
+        "summer", "autumn", "winter",
     ];
-    goes_on(question) || plain_words(question).iter().any(|word| POINTING.contains(&word.as_str()))
+    const OF_PERIODS: [&str; 8] = ["calendar", "coming", "current", "financial", "fiscal", "next", "past", "tax"];
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let (before, after) = (at.checked_sub(1).map_or("", word), word(at + 1));
+    match word(at) {
+        // "Is there a cap?", "isn't there one?", "if there's one", "will there be one?"
+        "there" => {
+            let is_there = BEING.contains(&before) || before == "t";
+            !is_there && !BEING.contains(&after) && !["be", "been", "s"].contains(&after)
+        }
+        "that" => !joins(before, after),
+        // "This year", "this calendar year".
+        "this" | "these" => {
+            let period = if OF_PERIODS.contains(&after) { word(at + 2) } else { after };
+            !PERIODS.contains(&period)
+        }
+        word => POINTING.contains(&word),
+    }
+}
+
+/// Whether "that" between two words only joins what they belong to: "say that the tenant pays", "a lease that renews".
+fn joins(before: &str, after: &str) -> bool {
+    // The beginnings of verbs, and of their nouns: "requires", "a requirement".
+    const SAYING: [&str; 14] = [
+        "agree", "confirm", "guarant", "indicat", "mean", "mention", "provid", "requir", "said", "say", "show",
+        "specif", "state", "stipulat",
+    ];
+    const THINGS: [&str; 6] = ["anything", "clause", "clauses", "one", "policy", "something"];
+    const SUBJECTS: [&str; 12] = ["a", "an", "any", "each", "every", "i", "my", "no", "our", "the", "we", "you"];
+    const DEMONSTRATED: [&str; 5] = ["", "is", "are", "was", "were"];
+    let is_file = FILES.iter().any(|files| *files == before || files.strip_suffix('s') == Some(before));
+    let is_said = SAYING.iter().any(|saying| before.starts_with(saying));
+    // "Where does the lease say that?" points, and so does "Is that the rent?"
+    !after.is_empty()
+        && (is_said
+            || is_file
+            || THINGS.contains(&before)
+            || (SUBJECTS.contains(&after) && !DEMONSTRATED.contains(&before)))
+}
+
+/// Whether a question asks of many files: "which leases", "any of our contracts", but not "which of these leases".
+fn asks_of_many(question: &str) -> bool {
+    const CHOOSING: [&str; 5] = ["which", "any", "all", "each", "every"];
+    let words = plain_words(question);
+    let chosen = |at: usize| {
+        let near = words[at + 1..].iter().map(String::as_str).take(4);
+        near.take_while(|word| *word != "these" && !POINTING.contains(word)).any(|word| FILES.contains(&word))
+    };
+    (0..words.len()).any(|at| CHOOSING.contains(&words[at].as_str()) && chosen(at))
 }
 
 /// Whether a question is only the end of one: "and the landlord?", "what about the Bolt lease?". `own` is what it asks
@@ -244,6 +317,47 @@ mod tests {
             true,
             "Does the tenant pay rent under it?",
         );
+    }
+
+    #[test]
+    fn only_what_points_back_is_asked_of_one_document() {
+        let before = ["What is the rent of the Acme lease?"];
+        let check_all = |is_sure, questions: &[&str]| {
+            for question in questions {
+                check(&before, question, 1, is_sure, question);
+            }
+        };
+        check_all(
+            false,
+            &[
+                "Is there a break clause in any of our leases?",
+                "Is there a break clause?",
+                "Isn't there a limit to the fee?",
+                "Which contracts end this year?",
+                "What ends this calendar year?",
+                "Which leases say that the tenant pays heating?",
+                "Who has a lease that allows pets?",
+                "Is a notice void on the ground that the rent was late?",
+                "And which contracts renew?",
+                "Do they renew in all of our other leases?",
+                "Which of our files mention the same landlord?",
+            ],
+        );
+        check_all(
+            true,
+            &[
+                "Is there a cap there?",
+                "What does that cost?",
+                "Does this lease renew?",
+                "Is that the whole rent?",
+                "Where does the text say that?",
+                "Which of these leases renew?",
+                "Is there a cap on it?",
+                "When does that contract end?",
+            ],
+        );
+        let asked = "What is the rent of the lease? And in all our other leases?";
+        check(&before, "And in all our other leases?", 1, false, asked);
     }
 
     #[test]
