@@ -1,16 +1,16 @@
 //! A thread that owns a model, or several that own one each, behind a bounded queue. The only way from the async side to work that computes:
-//! people are refused when the queue is full, batch work waits, and a job whose caller has left is skipped.
+//! people are refused when the queue is full, batch work waits, and a job whose caller has left gives its place back.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread::{Builder, JoinHandle};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 
 /// Why a job gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,21 +47,38 @@ pub enum SpawnError<E> {
 
 type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 
+/// A job in the queue, until a thread takes it out to run it or its caller leaves.
+type Waiting<T> = Arc<Mutex<Option<Job<T>>>>;
+
 /// A thread that owns a `T`, usually a model. Share it in an `Arc`; dropping the last one finishes the queue's jobs
 /// whose callers still wait, then joins the thread.
 pub struct Worker<T> {
     name: Arc<str>,
     // Dropped before `threads` are joined: the loop ends once every sender is gone.
-    jobs: Option<mpsc::Sender<Job<T>>>,
-    tally: Arc<Tally>,
+    jobs: Option<mpsc::UnboundedSender<Waiting<T>>>,
+    /// A permit for each job that may still wait. These bound the queue, since a channel keeps the place of a job whose
+    /// caller has left until its turn; nothing of the job is left in it.
+    room: Arc<Semaphore>,
+    tally: Arc<Mutex<Tally>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Jobs that got a place, and jobs that are over; their difference is the length of the queue.
+/// The jobs that wait or run now.
 #[derive(Default)]
 struct Tally {
-    accepted: AtomicUsize,
-    finished: AtomicUsize,
+    /// Number of the next job.
+    next: usize,
+    /// Numbers of those that have a place, in order.
+    open: BTreeSet<usize>,
+}
+
+impl Tally {
+    fn take_number(&mut self) -> usize {
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number);
+        number
+    }
 }
 
 impl<T: 'static> Worker<T> {
@@ -82,10 +99,16 @@ impl<T: 'static> Worker<T> {
         makes: impl IntoIterator<Item = M>,
     ) -> Result<Self, SpawnError<E>> {
         let name: Arc<str> = Arc::from(name);
-        let (jobs, queue) = mpsc::channel(capacity.max(1));
+        let (jobs, queue) = mpsc::unbounded_channel();
         let queue = Arc::new(Mutex::new(queue));
         // Dropped early, it ends the threads that were started already.
-        let mut worker = Self { name: name.clone(), jobs: Some(jobs), tally: Arc::default(), threads: Vec::new() };
+        let mut worker = Self {
+            name: name.clone(),
+            jobs: Some(jobs),
+            room: Arc::new(Semaphore::new(capacity.max(1))),
+            tally: Arc::default(),
+            threads: Vec::new(),
+        };
         for make in makes {
             let (report, outcome) = std::sync::mpsc::sync_channel(1);
             let queue = queue.clone();
@@ -122,10 +145,8 @@ impl<T: 'static> Worker<T> {
         &self,
         job: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<Pending<R>, WorkerError> {
-        let place = self.sender().reserve().await.map_err(|_| self.stopped())?;
-        let (job, pending) = self.prepare(job);
-        place.send(job);
-        Ok(pending)
+        let room = self.room.clone().acquire_owned().await.map_err(|_| self.stopped())?;
+        self.queue(job, room)
     }
 
     /// Runs a job if the queue has a place, else fails with [`WorkerError::Full`]: for people.
@@ -141,25 +162,19 @@ impl<T: 'static> Worker<T> {
         &self,
         job: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<Pending<R>, WorkerError> {
-        let place = self.sender().try_reserve().map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => WorkerError::Full(self.name.clone()),
-            mpsc::error::TrySendError::Closed(()) => self.stopped(),
+        let room = self.room.clone().try_acquire_owned().map_err(|error| match error {
+            TryAcquireError::NoPermits => WorkerError::Full(self.name.clone()),
+            TryAcquireError::Closed => self.stopped(),
         })?;
-        let (job, pending) = self.prepare(job);
-        place.send(job);
-        Ok(pending)
+        self.queue(job, room)
     }
 
-    /// Runs a job from a thread that may block, waiting for a place. Panics inside an async runtime's thread.
+    /// Runs a job from a thread that may block, waiting for a place; never from an async runtime's thread.
     pub fn run_blocking<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<R, WorkerError> {
-        let (job, pending) = self.prepare(job);
-        if self.sender().blocking_send(job).is_err() {
-            return Err(self.stopped());
-        }
-        pending.result.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
+        futures::executor::block_on(self.run(job))
     }
 
     /// Jobs that can run at the same time.
@@ -169,10 +184,10 @@ impl<T: 'static> Worker<T> {
 
     /// Jobs that wait or run now.
     pub fn queued(&self) -> usize {
-        self.tally.accepted.load(Ordering::SeqCst).saturating_sub(self.tally.finished.load(Ordering::SeqCst))
+        lock(&self.tally).open.len()
     }
 
-    fn sender(&self) -> &mpsc::Sender<Job<T>> {
+    fn sender(&self) -> &mpsc::UnboundedSender<Waiting<T>> {
         self.jobs.as_ref().expect("the sender is taken only when the worker is dropped")
     }
 
@@ -180,18 +195,18 @@ impl<T: 'static> Worker<T> {
         WorkerError::Stopped(self.name.clone())
     }
 
-    fn prepare<R: Send + 'static>(&self, job: impl FnOnce(&mut T) -> R + Send + 'static) -> (Job<T>, Pending<R>) {
+    fn queue<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Pending<R>, WorkerError> {
         let (reply, result) = oneshot::channel();
         let worker = self.name.clone();
         let place = Place::take(&self.tally);
-        let pending = Pending {
-            result,
-            worker: worker.clone(),
-            number: place.number,
-            threads: self.threads.len(),
-            tally: self.tally.clone(),
-        };
+        let number = place.number;
         let job: Job<T> = Box::new(move |model| {
+            // It waits no longer, so another one may.
+            drop(room);
             let place = place;
             if reply.is_closed() {
                 return;
@@ -203,16 +218,39 @@ impl<T: 'static> Worker<T> {
             drop(place);
             let _ = reply.send(result);
         });
-        (job, pending)
+        let waiting: Waiting<T> = Arc::new(Mutex::new(Some(job)));
+        let left = waiting.clone();
+        let pending = Pending {
+            result,
+            worker: self.name.clone(),
+            number,
+            threads: self.threads.len(),
+            tally: self.tally.clone(),
+            _leave: Leave(Box::new(move || {
+                // Dropped after the lock is free: it may hold the last handle of the worker.
+                let job = lock(&left).take();
+                drop(job);
+            })),
+        };
+        self.sender().send(waiting).map_err(|_| self.stopped())?;
+        Ok(pending)
     }
 }
 
-fn work<T>(mut model: T, queue: &Mutex<mpsc::Receiver<Job<T>>>) {
+fn work<T>(mut model: T, queue: &Mutex<mpsc::UnboundedReceiver<Waiting<T>>>) {
     // The lock is held while waiting for a job, not while one runs: the other threads that wait, wait for the lock.
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-    while let Some(job) = next() {
-        job(&mut model);
+    let next = || lock(queue).blocking_recv();
+    while let Some(waiting) = next() {
+        let job = lock(&waiting).take();
+        // None where its caller has left.
+        if let Some(job) = job {
+            job(&mut model);
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Drop for Worker<T> {
@@ -230,36 +268,47 @@ impl<T> Drop for Worker<T> {
 /// A place in the queue, given back when the job is over or dropped unrun.
 struct Place {
     number: usize,
-    tally: Arc<Tally>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 impl Place {
-    fn take(tally: &Arc<Tally>) -> Self {
-        Self { number: tally.accepted.fetch_add(1, Ordering::SeqCst), tally: tally.clone() }
+    fn take(tally: &Arc<Mutex<Tally>>) -> Self {
+        let number = lock(tally).take_number();
+        Self { number, tally: tally.clone() }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.tally.finished.fetch_add(1, Ordering::SeqCst);
+        lock(&self.tally).open.remove(&self.number);
     }
 }
 
-/// The result of a queued job, still to come. Dropping it before the job begins makes the worker skip the job.
+/// Takes a job out of the queue when its caller leaves; one that runs or is over is not there any more.
+struct Leave(Box<dyn Fn() + Send + Sync>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// The result of a queued job, still to come. Dropping it before the job begins drops the job and gives its place back.
 #[must_use = "dropping this cancels the job"]
 pub struct Pending<R> {
     result: oneshot::Receiver<Result<R, WorkerError>>,
     worker: Arc<str>,
     number: usize,
     threads: usize,
-    tally: Arc<Tally>,
+    tally: Arc<Mutex<Tally>>,
+    _leave: Leave,
 }
 
 impl<R> Pending<R> {
     /// How many jobs must end before this one begins; 0 when it is this one's turn.
     pub fn ahead(&self) -> usize {
-        let over = self.tally.finished.load(Ordering::SeqCst);
-        (self.number + 1).saturating_sub(over + self.threads)
+        let before = lock(&self.tally).open.range(..self.number).count();
+        (before + 1).saturating_sub(self.threads)
     }
 }
 
@@ -368,6 +417,29 @@ mod tests {
         release.send(()).unwrap();
         first.await.unwrap();
         assert_eq!(last.await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_leaves_gives_the_place_back_at_once() {
+        let worker = counter(2);
+        let (first, release) = hold(&worker);
+        let second = worker.try_submit(|_| 2).unwrap();
+        let prompt = Arc::new("a long one");
+        let held = prompt.clone();
+        let third = worker.try_submit(move |_| held.len()).unwrap();
+        assert_eq!(worker.try_run(|_| 4).await, Err(WorkerError::Full("counter".into())));
+
+        drop(third);
+        assert_eq!((worker.queued(), Arc::strong_count(&prompt)), (2, 1));
+        assert_eq!(second.ahead(), 1, "who leaves behind it brings nobody forward");
+        let fourth = worker.try_submit(|_| 4).unwrap();
+        assert_eq!((worker.queued(), fourth.ahead()), (3, 2));
+
+        drop(second);
+        assert_eq!((worker.queued(), fourth.ahead()), (2, 1));
+        release.send(()).unwrap();
+        first.await.unwrap();
+        assert_eq!((fourth.await, worker.queued()), (Ok(4), 0));
     }
 
     #[test]

@@ -137,6 +137,9 @@ pub(super) fn answer(answer: &Answer, json: bool) {
     if answer.grade == Grade::Partly {
         println!("The files may not say all that was asked.\n");
     }
+    if !answer.unknown.is_empty() {
+        println!("No file that was searched has the name {}.\n", answer.unknown.join(" or "));
+    }
     let shown = if answer.refused { &answer.evidence } else { &answer.citations };
     if answer.refused && !answer.passages.is_empty() {
         println!("What comes closest:");

@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashSet,
+    fmt::Write as _,
     ops::ControlFlow,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -15,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Excerpt, Found, Grade, Library, Model, Passage, Quote, SearchRequest, Signals, Version,
-    cite::{Cited, cite},
+    cite::{Asked, Cited, cite, in_round_brackets},
     differing::differing,
     refuse::{Heard, Verdict},
     retrieve::{Retrieved, Steps},
@@ -73,6 +75,9 @@ pub struct Answer {
     pub refused: bool,
     /// For each mark, in order: where it stands.
     pub citations: Vec<Quote>,
+    /// Names of the question that stand in none of the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
     /// How many sentences of the model were left out, or marked, because nothing in the files supports them.
     #[serde(default)]
     pub left_out: usize,
@@ -215,7 +220,7 @@ impl Library {
     ) -> Result<Option<Answer>> {
         let Asking { question, started, retrieve_ms, .. } = asking;
         let (started, retrieve_ms) = (*started, *retrieve_ms);
-        let Retrieved { passages, asked, explained, named, trace, .. } = found;
+        let Retrieved { passages, asked, explained, named, unknown, trace, .. } = found;
         let mut evidence = self.evidence(&asked, &explained, &passages).await?;
         let quotes = evidence.quotes(&explained);
         if events.send(AskEvent::Evidence(quotes.clone())).await.is_err() {
@@ -230,6 +235,7 @@ impl Library {
             grade: Grade::NotInFiles,
             refused: true,
             citations: Vec::new(),
+            unknown,
             left_out: 0,
             differing: Vec::new(),
             evidence: quotes,
@@ -243,19 +249,20 @@ impl Library {
             let generator = self.generator.as_ref().map_err(Clone::clone)?;
             let reading = Reading { asked: asked.clone(), about: trace.named.clone(), excerpts: evidence.excerpts() };
             let written = self.write(generator, asking, reading, evidence.signals, events).await?;
-            if events.is_closed() {
-                return Ok(None);
-            }
+            let Some(written) = written.filter(|_| !events.is_closed()) else { return Ok(None) };
             answer.signals = written.signals;
             if !written.sure.is_empty() {
                 evidence.take_sifted(&written.sure);
                 answer.evidence = evidence.quotes(&explained);
             }
+            let nearest = evidence.nearest(&explained, 1).pop().unwrap_or_default();
             answer.timings.first_token_ms = written.first_token.map(|at| (at - started).as_millis() as u64);
             let grade = self.refusal.grade(&written.signals);
             if let Some(verdict) = written.verdict {
+                // Of whom no file names nothing is affirmed.
+                let verdict = if answer.unknown.is_empty() { verdict } else { Verdict::Unsure };
                 let grade = if verdict == Verdict::Unsure { Grade::Partly } else { grade };
-                answer.take_nearest(verdict.opening(), grade);
+                answer.take_nearest(&nearest, verdict.opening(), grade);
             }
             if let Some(generated) = written.generated {
                 answer.timings.tokens = generated.tokens;
@@ -265,19 +272,21 @@ impl Library {
                 let text = without_refusals(&text);
                 if !text.is_empty() {
                     let unsupported = self.answer.unsupported;
-                    let question = question.clone();
-                    let cited =
-                        self.blocking(move |_| Ok(cite(&text, &question, &asked, &evidence, unsupported))).await?;
+                    let asking = Asked { question: question.clone(), asked, unknown: answer.unknown.clone() };
+                    let cited = self.blocking(move |_| Ok(cite(&text, &asking, &evidence, unsupported))).await?;
                     answer.take(cited, grade);
                 }
                 // What the model did not put into words that can be checked, the files' own words may say.
                 if answer.refused && written.signals.surest.is_some_and(|surest| surest >= STANDS_FOR_ANSWER) {
-                    answer.take_nearest("", Grade::Partly);
+                    answer.take_nearest(&nearest, "", Grade::Partly);
                 }
             }
         }
         if !answer.refused {
             answer.differing = differing;
+        }
+        if !answer.unknown.is_empty() && answer.grade == Grade::Answered {
+            answer.grade = Grade::Partly;
         }
         answer.passages = passages;
         answer.timings.total_ms = millis(started);
@@ -285,7 +294,7 @@ impl Library {
     }
 
     /// Has the model say which sentences answer and, if it is likely enough that the passages do, write an answer, passing
-    /// its words on as they come.
+    /// its words on as they come. Nothing when the reader has gone.
     async fn write(
         &self,
         generator: &Worker<Model>,
@@ -293,12 +302,15 @@ impl Library {
         reading: Reading,
         mut signals: Signals,
         events: &mpsc::Sender<AskEvent>,
-    ) -> Result<Written> {
+    ) -> Result<Option<Written>> {
         let job = {
             let (prompts, events, refusal) = (self.prompts.clone(), events.clone(), self.refusal.clone());
             let question = asking.question.clone();
             let budget = Budget { context_tokens: self.answer.context_tokens, answer_tokens: self.answer.max_tokens };
             move |model: &mut Model| {
+                if events.is_closed() {
+                    return Ok(Written::default());
+                }
                 let model = model.open()?;
                 let fitted = prompt::fit(&prompts, model, &question, &reading.excerpts, budget)?;
                 let mut sure = Vec::new();
@@ -336,13 +348,15 @@ impl Library {
                 })
             }
         };
-        let pending = if asking.waits { generator.submit(job).await? } else { generator.try_submit(job)? };
-        let ahead = pending.ahead();
-        if ahead > 0 && events.send(AskEvent::Queued(ahead)).await.is_err() {
-            // The job is skipped when its turn comes, since nobody waits for it any more.
-            return Err(crate::error::Error::internal("the reader has gone"));
-        }
-        Ok(pending.await??)
+        let written = async {
+            let pending = if asking.waits { generator.submit(job).await? } else { generator.try_submit(job)? };
+            let ahead = pending.ahead();
+            if ahead > 0 {
+                drop(events.send(AskEvent::Queued(ahead)).await);
+            }
+            Ok::<_, Error>(pending.await??)
+        };
+        unless_left(events, written).await
     }
 
     /// What is known about a question before an answer is written: its passages, the quotes and the signals that a
@@ -425,14 +439,20 @@ impl Answer {
         self.citations = cited.quotes;
     }
 
-    /// Shows the first of the evidence after `opening`, in the words of its page.
-    fn take_nearest(&mut self, opening: &str, grade: Grade) {
-        let Some(quote) = self.evidence.first() else { return };
-        let words: Vec<&str> = opening.split_whitespace().chain(quote.quote.split_whitespace()).collect();
+    /// Shows a line of the files after `opening`, in the words of its page; they make no marks.
+    fn take_nearest(&mut self, line: &[Quote], opening: &str, grade: Grade) {
+        if line.is_empty() {
+            return;
+        }
+        let quoted = line.iter().flat_map(|quote| quote.quote.split_whitespace());
+        let words: Vec<&str> = opening.split_whitespace().chain(quoted).collect();
         self.refused = false;
         self.grade = grade;
-        self.answer = format!("{} [{}]", words.join(" "), quote.n);
-        self.citations = vec![quote.clone()];
+        self.answer = in_round_brackets(&words.join(" "));
+        for quote in line {
+            let _ = write!(self.answer, " [{}]", quote.n);
+        }
+        self.citations = line.to_vec();
     }
 }
 
@@ -442,6 +462,15 @@ fn goes_on(wanted: bool) -> ControlFlow<()> {
 
 fn millis(since: Instant) -> u64 {
     since.elapsed().as_millis() as u64
+}
+
+/// What comes of `work`; nothing, and `work` is dropped, when the reader of `events` goes before. A job that still waits
+/// then gives its place in the queue to the next one.
+async fn unless_left<T>(events: &mpsc::Sender<AskEvent>, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    tokio::select! {
+        done = work => done.map(Some),
+        () = events.closed() => Ok(None),
+    }
 }
 
 /// On the model's thread: waits a little for a slow reader, then takes it for gone.
@@ -513,30 +542,41 @@ fn without_refusals(answer: &str) -> String {
     kept
 }
 
-/// Whether a sentence says that the passages do not hold the answer.
+/// Whether a sentence says that the passages do not hold the answer. It must speak of them: that a specimen does not
+/// contain malignant cells, or that no information may be disclosed, is what a file says.
 fn says_nothing(sentence: &str) -> bool {
-    const SIGNS: &[&str] = &[
-        "the files do not say",
-        "files do not say",
-        "passages do not",
-        "passage does not",
-        "does not say",
-        "do not contain",
-        "does not contain",
-        "not mentioned in",
-        "not specified in",
-        "not provided in",
-        "not stated in",
-        "no information",
-        "cannot be determined",
+    // What the model calls what it was given. "This document" is how a document speaks of itself.
+    const GIVEN: &str = r"(?:(?:the|these|those|your) (?:(?:above|available|given|provided) )?(?:files?|passages?|documents?|texts?|excerpts?|context|sources?)(?: (?:above|given|provided))?|this (?:passage|excerpt|context)|the (?:given|provided) information|the information (?:given|provided))";
+    const SUCH: &str = r"(?:(?:clear|direct|explicit|further|other|relevant|specific|such) )?";
+    const LEAD_INS: &str = r"answer|but|however|i am sorry|i['’]m sorry|no|note|regrettably|reply|so|sorry|that|unfortunately|(?:according to|based on|from|given|in) GIVEN";
+    const SAYINGS: [&str; 13] = [
+        r".*\bfiles do not say\b",
+        r"GIVEN (?:do|does|did)(?: not|n['’]t) (?:\w+ly )?(?:address|answer|contain|discuss|indicate|mention|say|specify|state|tell)\b",
+        r"GIVEN (?:do|does|did)(?: not|n['’]t) (?:\w+ly )?(?:give|have|include|provide) .*\b(?:answer|details?|information|mention)\b",
+        r"there (?:is|was) no SUCH(?:information|mention)\b",
+        r"no SUCH(?:information|mention)(?: (?:is|was) (?:available|found|given|made|provided))?\W*$",
+        r"no SUCH(?:information|mention) (?:is|was) (?:given|made|provided) (?:about|as to|concerning|of|on|regarding)\b",
+        r"no SUCH(?:information|mention) (?:about|concerning|of|on|regarding)\b.* (?:given|provided)\W*$",
+        r"no SUCH(?:information|mention)\b.* (?:by|in) GIVEN\W*$",
+        r"it is not (?:\w+ly )?(?:mentioned|said|specified|stated)\b",
+        r"it can ?not be determined\W*$",
+        r"i (?:can ?not|can['’]t|could not|couldn['’]t) (?:find|see) (?:it\b|(?:any|an|the) SUCH(?:answer|information|mention)\b|.*\b(?:from|in) GIVEN\W*$)",
+        r".*\b(?:are|is|was|were) not (?:\w+ly )?(?:addressed|found|given|mentioned|provided|said|specified|stated) (?:by|in) GIVEN\W*$",
+        r".*\bcan ?not be (?:answered|determined|found) (?:based on|by|from|in|with) GIVEN\W*$",
     ];
-    let sentence = sentence.to_lowercase();
-    SIGNS.iter().any(|sign| sentence.contains(sign))
+    static SAYS_NOTHING: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = format!(r"(?i)^[\W\d]*(?:(?:{LEAD_INS})\W+)*(?:{})", SAYINGS.join("|"));
+        Regex::new(&pattern.replace("GIVEN", GIVEN).replace("SUCH", SUCH)).expect("the pattern is right")
+    });
+    SAYS_NOTHING.is_match(sentence)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+    use crate::library::evidence::tests::pages;
 
     #[test]
     fn an_answer_that_was_cut_off_ends_with_a_whole_sentence() {
@@ -552,9 +592,89 @@ mod tests {
         {
             check(answer, "");
         }
+        for answer in [
+            "Unfortunately, the passages do not contain the answer.",
+            "I’m sorry, but the provided context doesn’t mention rent.",
+            "No, the documents do not say so.",
+            "**Answer:** The files do not say",
+            "1. This passage does not specify a date.",
+            "The context does not provide any information about pets.",
+            "Based on the passages provided, there is no mention of a deposit.",
+            "The rent is not explicitly mentioned in the passages.",
+            "The date cannot be determined from the given text.",
+            "It cannot be determined.",
+            "It is not stated who pays.",
+            "No information is given about pets.",
+            "No information about pets is provided in the passages.",
+            "I could not find any information on it.",
+        ] {
+            check(answer, "");
+        }
         for answer in ["Yes. The tenant may assign.", "No. The lease forbids it.", "$4,500", "1. Rent\n2. Heating"] {
             check(answer, answer);
         }
         check("The notice is 120 days. The files do not say.", "The notice is 120 days.");
+    }
+
+    #[test]
+    fn what_a_file_denies_is_no_refusal() {
+        for answer in [
+            "The Software does not contain any viruses.",
+            "The specimen does not contain malignant cells.",
+            "No information may be disclosed to third parties without consent.",
+            "No information is provided to third parties.",
+            "This document does not contain legal advice.",
+            "The patient does not say when it began.",
+            "The value cannot be determined by the parties.",
+            "Fees not specified in the Schedule are borne by the Tenant.",
+            "No, the document does not allow the Tenant to share it.",
+        ] {
+            assert_eq!(without_refusals(answer), answer);
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_page_make_no_marks() {
+        let page = "Aspirin is recommended after myocardial infarction [14].";
+        let mut answer = Answer {
+            id: Uuid::nil(),
+            question: String::new(),
+            understood: None,
+            asked_at: DateTime::default(),
+            answer: NOT_IN_FILES.to_owned(),
+            grade: Grade::NotInFiles,
+            refused: true,
+            citations: Vec::new(),
+            unknown: Vec::new(),
+            left_out: 0,
+            differing: Vec::new(),
+            evidence: Vec::new(),
+            passages: Vec::new(),
+            signals: Signals::default(),
+            timings: Timings::default(),
+            model: String::new(),
+        };
+        let nearest = pages(&[page]).nearest("aspirin", 1).pop().unwrap();
+        answer.take_nearest(&nearest, "Yes.", Grade::Answered);
+        assert_eq!(answer.answer, "Yes. Aspirin is recommended after myocardial infarction (14). [3]");
+        assert_eq!(answer.citations[0].quote, page);
+    }
+
+    #[tokio::test]
+    async fn one_who_leaves_while_others_are_answered_gives_the_place_back() {
+        let worker = Worker::spawn("model", 2, || Ok::<_, Infallible>(0_u32)).unwrap();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let running = worker
+            .try_submit(move |_| {
+                let _ = released.recv();
+            })
+            .unwrap();
+        let waiting = worker.try_submit(|_| 1).unwrap();
+        let (events, reader) = mpsc::channel(1);
+        drop(reader);
+        let left = unless_left(&events, async { Ok::<_, Error>(waiting.await?) }).await;
+        assert_eq!((left.unwrap(), worker.queued()), (None, 1));
+        release.send(()).unwrap();
+        running.await.unwrap();
     }
 }

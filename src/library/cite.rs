@@ -35,11 +35,25 @@ const NEARNESS: f32 = 0.2;
 /// What follows a sentence that is shown without support.
 pub(super) const NOT_SUPPORTED: &str = "(not supported by the files)";
 
-/// Matches the sentences of `answer`; `question` is as it was asked, with the names of documents, and `asked` without.
-pub(super) fn cite(answer: &str, question: &str, asked: &str, evidence: &Evidence, unsupported: Unsupported) -> Cited {
-    let answer = without_marks(answer);
-    let named: HashSet<String> = sparse::terms(question).collect();
-    let asked = distinct(sparse::terms(asked));
+/// What an answer is to.
+pub(super) struct Asked {
+    /// The question as it was asked, with the names of documents.
+    pub question: String,
+    /// The same without.
+    pub asked: String,
+    /// Names in it that stand in none of the files.
+    pub unknown: Vec<String>,
+}
+
+/// Matches the sentences of `answer`.
+pub(super) fn cite(answer: &str, asked: &Asked, evidence: &Evidence, unsupported: Unsupported) -> Cited {
+    let answer = without_marks(answer, evidence);
+    let mut named: HashSet<String> = sparse::terms(&asked.question).collect();
+    // Who asks of somebody that no file names must not get another's facts under that name.
+    for term in asked.unknown.iter().flat_map(|name| sparse::terms(name)) {
+        named.remove(&term);
+    }
+    let asked = distinct(sparse::terms(&asked.asked));
     let mut cited = Cited::default();
     let mut end = 0;
     for range in units(&answer) {
@@ -79,8 +93,20 @@ impl Cited {
         if !self.answer.is_empty() {
             self.answer.push(gap);
         }
-        self.answer.push_str(sentence);
+        self.answer.push_str(&in_round_brackets(sentence));
     }
+}
+
+/// Words for an answer, where square brackets around a number are marks: a file's own, such as `[14]`, become round.
+pub(super) fn in_round_brackets(words: &str) -> String {
+    let mut round = String::with_capacity(words.len());
+    let mut rest = words;
+    while let Some((before, number, after)) = next_mark(rest) {
+        let _ = write!(round, "{before}({number})");
+        rest = after;
+    }
+    round.push_str(rest);
+    round
 }
 
 /// The sentences of an answer; a yes or no belongs to the sentence after it, which is its reason.
@@ -140,25 +166,50 @@ fn support<'e>(claim: &Claim, evidence: &'e Evidence) -> Vec<(&'e Line, f32)> {
     Vec::new()
 }
 
-/// Marks that the model itself wrote are dropped: where a sentence stands is found out here, not believed.
-fn without_marks(answer: &str) -> String {
+/// Marks that the model itself wrote are dropped: where a sentence stands is found out here, not believed. A number in
+/// brackets that the files have beside the same word is of their words (`Smith v Jones [2019] EWCA Civ 12`) and stays.
+fn without_marks(answer: &str, evidence: &Evidence) -> String {
     let mut clean = String::with_capacity(answer.len());
     let mut rest = answer;
-    while let Some(open) = rest.find('[') {
-        let mark = rest[open + 1..].find(']').map(|close| open + 1 + close).filter(|close| {
-            let inner = &rest[open + 1..*close];
-            !inner.is_empty() && inner.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | ' ' | '-'))
-        });
-        if let Some(close) = mark {
-            clean.push_str(rest[..open].trim_end_matches(' '));
-            rest = &rest[close + 1..];
+    while let Some((before, number, after)) = next_mark(rest) {
+        clean.push_str(before);
+        if is_of_the_files(&clean, number, after, evidence) {
+            let _ = write!(clean, "[{number}]");
         } else {
-            clean.push_str(&rest[..=open]);
-            rest = &rest[open + 1..];
+            clean.truncate(clean.trim_end_matches(' ').len());
         }
+        rest = after;
     }
     clean.push_str(rest);
     clean.trim().to_owned()
+}
+
+/// Whether a number stands in brackets in the evidence too, after the word before it or, where there is none, before the
+/// word after it.
+fn is_of_the_files(before: &str, number: &str, after: &str, evidence: &Evidence) -> bool {
+    let without_blanks = |text: &str| text.split_whitespace().collect::<String>();
+    let stands = |words: &str| {
+        let wanted = without_blanks(words);
+        evidence.lines.iter().any(|line| without_blanks(evidence.text(line)).contains(&wanted))
+    };
+    let is_word = |word: &&str| word.contains(char::is_alphanumeric);
+    let last = before.split_whitespace().next_back().filter(is_word);
+    let next = after.split_whitespace().next().filter(is_word);
+    match (last, next) {
+        (Some(last), _) => stands(&format!("{last}[{number}]")),
+        (None, Some(next)) => stands(&format!("[{number}]{next}")),
+        (None, None) => false,
+    }
+}
+
+/// The first number, or numbers, in square brackets: what stands before them, they, and what stands after them.
+fn next_mark(text: &str) -> Option<(&str, &str, &str)> {
+    text.match_indices('[').find_map(|(open, _)| {
+        let (inner, after) = text[open + 1..].split_once(']')?;
+        let is_mark = inner.contains(|c: char| c.is_ascii_digit())
+            && inner.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | ' ' | '-' | '+'));
+        is_mark.then_some((&text[..open], inner, after))
+    })
 }
 
 #[cfg(test)]
@@ -169,8 +220,12 @@ mod tests {
     const PAGE: &str = "4. Term. This Agreement starts on March 1, 2024 and ends on February 29, 2028.\n\
         5. Fees. The Tenant pays $4,500 a month, due on the first day. Late payments bear interest of 2 % a month.";
 
+    fn asked(question: &str) -> Asked {
+        Asked { question: question.to_owned(), asked: question.to_owned(), unknown: Vec::new() }
+    }
+
     fn check_as(unsupported: Unsupported, answer: &str, question: &str, expected: &str, quotes: &[&str]) {
-        let cited = cite(answer, question, question, &page(PAGE), unsupported);
+        let cited = cite(answer, &asked(question), &page(PAGE), unsupported);
         assert_eq!(cited.answer, expected);
         assert_eq!(cited.quotes.iter().map(|quote| quote.quote.as_str()).collect::<Vec<_>>(), quotes);
         let is_exact = |quote: &Quote| PAGE[quote.start as usize..quote.end as usize] == quote.quote;
@@ -229,13 +284,63 @@ mod tests {
     }
 
     #[test]
+    fn facts_of_another_are_not_told_under_a_name_that_no_file_has() {
+        let (question, answer) =
+            ("What dose of warfarin does Mr. Miller take?", "Mr. Miller takes 5 mg of warfarin daily.");
+        let evidence = page("Mr. Schmidt takes 5 mg of warfarin daily.");
+        let supported = |unknown: &[&str]| {
+            let unknown = unknown.iter().map(ToString::to_string).collect();
+            cite(answer, &Asked { unknown, ..asked(question) }, &evidence, Unsupported::Drop).supported
+        };
+        assert_eq!((supported(&[]), supported(&["Miller"])), (1, 0));
+    }
+
+    #[test]
+    fn a_number_in_brackets_that_the_page_has_is_no_mark() {
+        let text = "Aspirin is recommended after myocardial infarction [14]. It was held in Smith v Jones [2019] EWCA Civ \
+            12. Beta blockers[7][+8] are given too.";
+        let check = |answer: &str, expected: &str, quotes: &[&str]| {
+            let evidence = crate::library::evidence::tests::page(text);
+            let cited = cite(answer, &asked(""), &evidence, Unsupported::Drop);
+            assert_eq!(cited.answer, expected);
+            assert_eq!(cited.quotes.iter().map(|quote| quote.quote.as_str()).collect::<Vec<_>>(), quotes);
+        };
+        let aspirin = "Aspirin is recommended after myocardial infarction [14].";
+        let beta = "Beta blockers[7][+8] are given too.";
+        check(
+            "Aspirin is recommended after myocardial infarction [14] [1].",
+            "Aspirin is recommended after myocardial infarction (14). [3]",
+            &[aspirin],
+        );
+        check(
+            "Aspirin is recommended after myocardial infarction [1].",
+            "Aspirin is recommended after myocardial infarction. [3]",
+            &[aspirin],
+        );
+        check(
+            "It was held in Smith v Jones [2019] EWCA Civ 12.",
+            "It was held in Smith v Jones (2019) EWCA Civ 12. [3]",
+            &["It was held in Smith v Jones [2019] EWCA Civ 12."],
+        );
+        check("[12] Beta blockers are given too.", "Beta blockers are given too. [3]", &[beta]);
+        check("Beta blockers[7][+8] are given too.", "Beta blockers(7)(+8) are given too. [3]", &[beta]);
+    }
+
+    #[test]
+    fn no_words_of_a_file_become_a_mark() {
+        let check = |words: &str, expected: &str| assert_eq!(in_round_brackets(words), expected);
+        check("[14] and [1, 2] or [3-5]", "(14) and (1, 2) or (3-5)");
+        check("[1[2]] [[3]]", "[1(2)] [(3)]");
+        check("It is [sic] [ ] or [x], [a] 1] [", "It is [sic] [ ] or [x], [a] 1] [");
+    }
+
+    #[test]
     fn a_second_quote_tells_what_the_question_does_not() {
         let question = "When does the Fernhill tenancy agreement end and is notice of it given?";
         let page =
             "The notice of the Fernhill tenancy is given in writing. It all ends on 3 May 2026. The rent is $40.";
         let cited = |answer: &str| {
-            let cited =
-                cite(answer, question, question, &crate::library::evidence::tests::page(page), Unsupported::Drop);
+            let cited = cite(answer, &asked(question), &crate::library::evidence::tests::page(page), Unsupported::Drop);
             cited.quotes.into_iter().map(|quote| quote.quote).collect::<Vec<_>>()
         };
         let ends = "It all ends on 3 May 2026.";

@@ -286,22 +286,29 @@ impl Evidence {
     /// The best quotes, best first, those that the model was asked about before the others: sentences that stand at
     /// several places once.
     pub(super) fn quotes(&self, asked: &str) -> Vec<Quote> {
+        let mut shown: Vec<Quote> = self.nearest(asked, SHOWN_QUOTES).into_iter().flatten().collect();
+        shown.truncate(SHOWN_QUOTES);
+        shown
+    }
+
+    /// The same line by line: a line may take two quotes to say what it says.
+    pub(super) fn nearest(&self, asked: &str, most: usize) -> Vec<Vec<Quote>> {
         let scores = self.scores.iter().enumerate();
         let mut ranked: Vec<(usize, f32)> = scores.filter_map(|(at, score)| Some((at, (*score)?))).collect();
         let sure = |at: usize| self.sure[at].unwrap_or(f32::NEG_INFINITY);
         ranked.sort_by(|(a, x), (b, y)| sure(*b).total_cmp(&sure(*a)).then(y.total_cmp(x)).then(a.cmp(b)));
         let wanted = distinct(sparse::terms(asked));
-        let mut shown: Vec<Quote> = Vec::new();
+        let mut shown: Vec<Vec<Quote>> = Vec::new();
         for (at, score) in ranked {
-            if shown.len() >= SHOWN_QUOTES {
+            if shown.len() == most {
                 break;
             }
             let new = self.quotes_of(&self.lines[at], &wanted, score);
-            if shown.iter().all(|known| new.last().is_some_and(|new| known.quote != new.quote)) {
-                shown.extend(new);
+            let words = |quotes: &[Quote]| quotes.last().map(|quote| quote.quote.clone());
+            if shown.iter().all(|known| words(known) != words(&new)) {
+                shown.push(new);
             }
         }
-        shown.truncate(SHOWN_QUOTES);
         shown
     }
 

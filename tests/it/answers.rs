@@ -6,6 +6,7 @@ use std::{
 };
 
 use premise::{
+    bundle,
     error::Error,
     library::{Answer, AskEvent, EachEvent, Grade, Library, Row, SearchRequest},
 };
@@ -91,6 +92,15 @@ fn a_question_that_has_nothing_to_do_with_the_files_is_refused_without_asking_th
     assert_eq!(answer.answer, "Your files do not say.");
     assert_eq!(answer.timings.first_token_ms, None);
     assert!(answer.citations.is_empty());
+}
+
+#[test]
+fn a_name_that_stands_in_no_file_is_told() {
+    let world = World::new();
+    let library = three_files(&world);
+    let unknown = |question: &str| answer(&world, &library, question).unknown;
+    assert_eq!(unknown("What rent does Mr. Miller pay to Harbour Estates?"), ["Miller"]);
+    assert!(unknown("What rent does Willow Books pay to Harbour Estates?").is_empty());
 }
 
 #[test]
@@ -294,6 +304,21 @@ fn what_was_fitted_decides_over_refusal_and_verdict() {
         assert!(page.text.contains(&answer.citations[0].quote));
         assert_eq!(marks(&answer.answer), [answer.citations[0].n]);
     }
+}
+
+#[test]
+fn a_number_in_brackets_on_the_page_is_not_taken_for_a_mark() {
+    let world = a_world_that_decides(3.0, 3.0, 0.0);
+    let line = "Aspirin is recommended each day after myocardial infarction [14].";
+    world.write("heart.txt", line);
+    let library = world.library();
+    world.sync(&library);
+    let answer = answer(&world, &library, "Is aspirin recommended after myocardial infarction?");
+    assert!(answer.answer.ends_with("infarction (14). [1]"), "{answer:?}");
+    assert_eq!((answer.citations.len(), answer.citations[0].quote.as_str()), (1, line));
+    let bundle = library.export(&answer).expect("it can be exported");
+    let verdict = bundle::verify(&bundle, None, &mut |_, _| Err("not read again here".to_owned()));
+    assert!(verdict.good, "{verdict:?}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ function piece(mine, text) {
   }
 }
 
-function done(mine, { id, answer, grade, refused, left_out: leftOut, citations, differing = [], evidence, passages, model }) {
+function done(mine, { id, answer, grade, refused, left_out: leftOut, citations, unknown = [], differing = [], evidence, passages, model }) {
   mine.done = numbered(answer, refused ? [] : citations ?? []);
   mine.refused = Boolean(refused);
   mine.grade = gradeOf(grade, leftOut);
@@ -165,7 +165,9 @@ function done(mine, { id, answer, grade, refused, left_out: leftOut, citations, 
   if (!refused && !byNumber.size) {
     $('answer').append(h('p', { class: 'unsure' }, 'No sentence of this answer could be tied to a passage. Read the passages below before you rely on it.'));
   }
-  const spoken = refused ? answer : `${unheard(mine)} End of the answer, ${count(byNumber.size, 'source')}.`;
+  const nobody = unknown.length ? `No file that was searched has the name ${unknown.join(' or ')}.` : '';
+  if (nobody) $('answer').append(h('p', { class: 'unsure' }, nobody));
+  const spoken = refused ? `${answer} ${nobody}` : `${nobody} ${unheard(mine)} End of the answer, ${count(byNumber.size, 'source')}.`;
   $('spoken').append(h('p', {}, `${mine.unspoken ?? ''} ${spoken}`));
   // The sources take the place of the quotes; of an answer that is not there the quotes are the closest.
   $('nearest').hidden = !refused || !mine.evidence.length;
