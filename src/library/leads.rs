@@ -10,7 +10,7 @@ use super::{
     claims::denies,
     evidence::{Line, Stretch},
 };
-use crate::sparse;
+use crate::{sparse, text};
 
 /// Words that govern a line from further off, or from the page before.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,9 @@ pub(super) struct Lead {
     /// Bytes in the page's text.
     pub range: Range<usize>,
 }
+
+/// What a sentence ends with that leaves nothing open.
+const ENDS: [char; 4] = ['.', '?', '!', ':'];
 
 /// Looks for the lead-in of each line; only one that denies something is taken, since nothing else turns a line over.
 pub(super) fn take_leads(stretches: &[Stretch], lines: &mut [Line]) {
@@ -51,7 +54,7 @@ pub(super) fn take_leads(stretches: &[Stretch], lines: &mut [Line]) {
         }
         let denial = DENIAL.find(&own).map(|denial| at(0..denial.end()));
         open = denial.or(lead.clone());
-        before = Some((line.stretch, !own.ends_with(['.', '?', '!', ':'])));
+        before = Some((line.stretch, !own.ends_with(ENDS)));
         if let Some(lead) = &lead {
             line.terms.extend(sparse::terms(&stretches[lead.stretch].text[lead.range.clone()]));
         }
@@ -64,6 +67,12 @@ pub(super) fn said(stretches: &[Stretch], line: &Line) -> String {
     let text = |stretch: usize, range: &Range<usize>| &stretches[stretch].text[range.clone()];
     let own = text(line.stretch, &line.range);
     line.lead.as_ref().map_or_else(|| own.to_owned(), |lead| format!("{} {own}", text(lead.stretch, &lead.range)))
+}
+
+/// Whether a page leaves a sentence open that denies something, and the next one goes on with it.
+pub(super) fn runs_on(page: &str, next: &str) -> bool {
+    let last = text::sentences(page).pop().map(|range| &page[range]).unwrap_or_default();
+    !last.ends_with(ENDS) && DENIAL.is_match(last) && next.trim_start().starts_with(char::is_lowercase)
 }
 
 /// Whether the second goes on where the first ends.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use premise_ingest::PageSpan;
 
-use super::lexical::Asked;
+use super::{leads::runs_on, lexical::Asked};
 use crate::db::ChunkRow;
 
 /// A page with less than this share of the chunk holds an end of it.
@@ -22,6 +22,9 @@ pub(super) fn trim(row: &mut ChunkRow, asked: &Asked) {
     let bears =
         |at: &usize| covered[*at] as f32 >= LEAST_COVERED * most && parts[*at].len() as f32 >= LEAST_SHARE * all as f32;
     let (Some(first), Some(last)) = ((0..parts.len()).find(bears), (0..parts.len()).rfind(bears)) else { return };
+    // The rest of a sentence that denies something is nothing without its beginning.
+    let runs_on = first > 0 && runs_on(&row.text[parts[first - 1].clone()], &row.text[parts[first].clone()]);
+    let first = if runs_on { first - 1 } else { first };
     row.text = row.text[parts[first].start..parts[last].end].to_owned();
     row.spans = row.spans[first..=last].to_vec();
     row.page_start = row.spans[0].page;
@@ -93,5 +96,9 @@ mod tests {
             3,
         );
         check(&[rent], "When does the term end?", rent, 1, 1);
+        let (open, rest) =
+            ("The tenant shall not, without being allowed to,", "assign this lease or sublet the house.");
+        check(&[open, rest], "Assign or sublet the lease?", &format!("{open}\n\n{rest}"), 1, 2);
+        check(&["The tenant pays, when asked to,", rest], "Assign or sublet the lease?", rest, 2, 2);
     }
 }
