@@ -124,10 +124,10 @@ impl Client {
         passwords: &[SecretString],
         stop: &AtomicBool,
         bar: &Bar,
-    ) -> Result<Added> {
+    ) -> Added {
         let started = Instant::now();
         let Gathered { files, unsupported, failed } = gather_files(files);
-        let mut added = Added { unsupported, failed, ..Added::default() };
+        let mut added = Added { failed, unsupported, ..Added::default() };
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         bar.note(Progress::Planned { files: files.len(), size_bytes: files.iter().map(|file| size(&file.path)).sum() });
         for NamedFile { path, name } in files {
@@ -164,7 +164,7 @@ impl Client {
         }
         bar.finish();
         added.seconds = started.elapsed().as_secs_f64();
-        Ok(added)
+        added
     }
 
     fn upload(&self, collection: &str, name: &str, path: &Path, passwords: &[SecretString]) -> Result<Value> {

@@ -94,7 +94,7 @@ impl Desk {
             }
             Self::Server(client) => {
                 let client = client.clone();
-                blocking(move || client.add(&collection, &files, &passwords, &stop, &bar)).await
+                blocking(move || Ok(client.add(&collection, &files, &passwords, &stop, &bar))).await
             }
         }
     }

@@ -272,7 +272,7 @@ impl Library {
                 let text = without_refusals(&text);
                 if !text.is_empty() {
                     let unsupported = self.answer.unsupported;
-                    let asking = Asked { question: question.clone(), asked, unknown: answer.unknown.clone() };
+                    let asking = Asked { question: question.clone(), unnamed: asked, unknown: answer.unknown.clone() };
                     let cited = self.blocking(move |_| Ok(cite(&text, &asking, &evidence, unsupported))).await?;
                     answer.take(cited, grade);
                 }

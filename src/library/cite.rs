@@ -40,7 +40,7 @@ pub(super) struct Asked {
     /// The question as it was asked, with the names of documents.
     pub question: String,
     /// The same without.
-    pub asked: String,
+    pub unnamed: String,
     /// Names in it that stand in none of the files.
     pub unknown: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub(super) fn cite(answer: &str, asked: &Asked, evidence: &Evidence, unsupported
     for term in asked.unknown.iter().flat_map(|name| sparse::terms(name)) {
         named.remove(&term);
     }
-    let asked = distinct(sparse::terms(&asked.asked));
+    let asked = distinct(sparse::terms(&asked.unnamed));
     let mut cited = Cited::default();
     let mut end = 0;
     for range in units(&answer) {
@@ -221,7 +221,7 @@ mod tests {
         5. Fees. The Tenant pays $4,500 a month, due on the first day. Late payments bear interest of 2 % a month.";
 
     fn asked(question: &str) -> Asked {
-        Asked { question: question.to_owned(), asked: question.to_owned(), unknown: Vec::new() }
+        Asked { question: question.to_owned(), unnamed: question.to_owned(), unknown: Vec::new() }
     }
 
     fn check_as(unsupported: Unsupported, answer: &str, question: &str, expected: &str, quotes: &[&str]) {

@@ -376,10 +376,11 @@ fn without_verdict(sentence: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library::evidence::tests::page;
 
     fn check(claim: &str, evidence: &str, agrees: bool) {
         let named = ["tenant", "rent"].map(str::to_owned).into();
-        let claim = Claim::of(claim, &[], &named, &Rarity::default());
+        let claim = Claim::of(claim, &[], &named, &page(evidence).rarity);
         assert_eq!(claim.agrees_with(&[evidence]), agrees, "{claim:?} / {evidence}");
     }
 

@@ -126,8 +126,8 @@ const LEXICAL: f32 = 0.6;
 const OF_BEST_PASSAGE: f32 = 0.08;
 /// What each natural logarithm of its bytes adds: next to a short question, long sentences seem farther than they are.
 const LENGTH: f32 = 0.04;
-/// Quotes that are shown before the model writes.
-const SHOWN_QUOTES: usize = 3;
+/// Lines that are shown before the model writes.
+const SHOWN_LINES: usize = 3;
 /// Shorter lines are headings and numbers: they say what follows, but nothing of their own.
 const LEAST_BYTES: usize = 25;
 /// Longest quote in bytes; a longer sentence is cut to the part that matches best.
@@ -283,12 +283,10 @@ fn weighed(
 }
 
 impl Evidence {
-    /// The best quotes, best first, those that the model was asked about before the others: sentences that stand at
-    /// several places once.
+    /// Quotes of the best lines, best first, those that the model was asked about before the others: sentences that stand
+    /// at several places once.
     pub(super) fn quotes(&self, asked: &str) -> Vec<Quote> {
-        let mut shown: Vec<Quote> = self.nearest(asked, SHOWN_QUOTES).into_iter().flatten().collect();
-        shown.truncate(SHOWN_QUOTES);
-        shown
+        self.nearest(asked, SHOWN_LINES).into_iter().flatten().collect()
     }
 
     /// The same line by line: a line may take two quotes to say what it says.

@@ -96,9 +96,9 @@ mod tests {
             3,
         );
         check(&[rent], "When does the term end?", rent, 1, 1);
-        let (open, rest) =
+        let (denial, remainder) =
             ("The tenant shall not, without being allowed to,", "assign this lease or sublet the house.");
-        check(&[open, rest], "Assign or sublet the lease?", &format!("{open}\n\n{rest}"), 1, 2);
-        check(&["The tenant pays, when asked to,", rest], "Assign or sublet the lease?", rest, 2, 2);
+        check(&[denial, remainder], "Assign or sublet the lease?", &format!("{denial}\n\n{remainder}"), 1, 2);
+        check(&["The tenant pays, when asked to,", remainder], "Assign or sublet the lease?", remainder, 2, 2);
     }
 }

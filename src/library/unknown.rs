@@ -31,7 +31,7 @@ impl Library {
         if names.is_empty() {
             return Ok(names);
         }
-        let identities = self.blocking(|library| library.identities()).await?;
+        let identities = self.blocking(Self::identities).await?;
         let mut unknown = Vec::new();
         for name in names {
             let within = filter.documents.as_deref();

@@ -683,10 +683,11 @@ test('what is not in the files is said, with the closest quotes', async () => {
 test('an answer in part says so, and files that differ stand beside each other, newest first', async () => {
   const old = quoteOf('1', 'lease.txt', 'The rent is $4,500.', { dated: '2020-01-01' });
   const amended = quoteOf('2', 'amendment.txt', 'The rent is $5,200.', { dated: '2024-05-01' });
-  await answerWith('The rent is $5,200. [1]', { grade: 'partly', left_out: 2, citations: [amended], evidence: [amended], differing: [amended, old] });
+  await answerWith('The rent is $5,200. [1]', { grade: 'partly', left_out: 2, citations: [amended], evidence: [amended], differing: [amended, old], unknown: ['Miller'] });
   await ask('What is the rent?');
   await answered();
   assert.match(await page.locator('#grade').innerText(), /2 sentences of the draft had no support/);
+  await page.locator('#answer .unsure', { hasText: 'No file that was searched has the name Miller.' }).waitFor();
   assert.equal(await page.locator('#nearest').isVisible(), false, 'the sources have taken the place of the quotes');
   assert.deepEqual(await page.locator('#differing-list .source-where').allInnerTexts(),
     ['amendment.txt page 1, dated 1 May 2024', 'lease.txt page 1, dated 1 January 2020']);

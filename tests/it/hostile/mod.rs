@@ -21,7 +21,7 @@ fn all() -> Vec<Hostile> {
 
 #[test]
 fn a_hundred_hostile_files_harm_nothing_and_each_has_its_reason() {
-    let world = World::with_settings(&format!("{SETTINGS}[reading]\nseconds = 10\nmemory_mb = 1024\noutput_mb = 64\n"));
+    let world = World::with_settings(&format!("{SETTINGS}[reading]\nseconds = 4\nmemory_mb = 1024\noutput_mb = 64\n"));
     let hostile = all();
     assert!(hostile.len() >= 100, "{}", hostile.len());
     let names: HashSet<&str> = hostile.iter().map(|(name, _)| name.as_str()).collect();
