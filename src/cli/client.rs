@@ -17,7 +17,7 @@ use ureq::{
 };
 
 use super::{
-    desk::{Asked, Listed},
+    desk::{AskedEach, Listed},
     keep::Which,
     progress::Bar,
 };
@@ -71,7 +71,7 @@ impl Client {
         answer.ok_or_else(broke_off)
     }
 
-    pub(super) fn ask_each(&self, request: &SearchRequest, bar: &Bar) -> Result<Asked> {
+    pub(super) fn ask_each(&self, request: &SearchRequest, bar: &Bar) -> Result<AskedEach> {
         let mut body = serde_json::to_value(request).map_err(Error::internal)?;
         body["stream"] = true.into();
         body["each"] = true.into();
@@ -91,7 +91,7 @@ impl Client {
             Ok(())
         });
         let error = if is_done { None } else { Some(ended.err().unwrap_or_else(broke_off)) };
-        Ok(Asked { rows, error })
+        Ok(AskedEach { rows, error })
     }
 
     pub(super) fn sync(&self, collection: String, folder: PathBuf, stop: &AtomicBool, bar: &Bar) -> Result<SyncReport> {

@@ -47,7 +47,7 @@ pub(super) struct Listed {
 }
 
 /// What files said that were asked one by one, and the error that ended it before all of them were.
-pub(super) struct Asked {
+pub(super) struct AskedEach {
     pub rows: Vec<Row>,
     pub error: Option<Error>,
 }
@@ -167,7 +167,7 @@ impl Desk {
         }
     }
 
-    pub(super) async fn ask_each(&self, request: SearchRequest, quiet: bool) -> Result<Asked> {
+    pub(super) async fn ask_each(&self, request: SearchRequest, quiet: bool) -> Result<AskedEach> {
         let bar = Bar::each(quiet);
         match self {
             Self::Alone { library, .. } => {
@@ -186,7 +186,7 @@ impl Desk {
                     }
                 };
                 bar.finish();
-                Ok(Asked { rows, error })
+                Ok(AskedEach { rows, error })
             }
             Self::Server(client) => {
                 let client = client.clone();

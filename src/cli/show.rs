@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::desk::{Asked, Listed};
+use super::desk::{AskedEach, Listed};
 use crate::{
     bundle::{Outcome, Verdict},
     db::Failure,
@@ -167,8 +167,8 @@ pub(super) fn answer(answer: &Answer, json: bool) {
 }
 
 /// What came before an error is shown all the same: each row may have taken a minute.
-pub(super) fn rows(asked: &Asked, json: bool) {
-    let Asked { rows, error: broken } = asked;
+pub(super) fn rows(asked: &AskedEach, json: bool) {
+    let AskedEach { rows, error: broken } = asked;
     if json {
         let mut told = serde_json::json!({ "rows": rows });
         if let Some(broken) = broken {

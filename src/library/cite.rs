@@ -36,9 +36,9 @@ const NEARNESS: f32 = 0.2;
 pub(super) const NOT_SUPPORTED: &str = "(not supported by the files)";
 
 /// What an answer is to.
-pub(super) struct Asked {
-    /// The question as it was asked, with the names of documents.
-    pub question: String,
+pub(super) struct Question {
+    /// As it was asked, with the names of documents.
+    pub asked: String,
     /// The same without.
     pub unnamed: String,
     /// Names in it that stand in none of the files.
@@ -46,14 +46,14 @@ pub(super) struct Asked {
 }
 
 /// Matches the sentences of `answer`.
-pub(super) fn cite(answer: &str, asked: &Asked, evidence: &Evidence, unsupported: Unsupported) -> Cited {
+pub(super) fn cite(answer: &str, question: &Question, evidence: &Evidence, unsupported: Unsupported) -> Cited {
     let answer = without_marks(answer, evidence);
-    let mut named: HashSet<String> = sparse::terms(&asked.question).collect();
+    let mut named: HashSet<String> = sparse::terms(&question.asked).collect();
     // Who asks of somebody that no file names must not get another's facts under that name.
-    for term in asked.unknown.iter().flat_map(|name| sparse::terms(name)) {
+    for term in question.unknown.iter().flat_map(|name| sparse::terms(name)) {
         named.remove(&term);
     }
-    let asked = distinct(sparse::terms(&asked.unnamed));
+    let asked = distinct(sparse::terms(&question.unnamed));
     let mut cited = Cited::default();
     let mut end = 0;
     for range in units(&answer) {
@@ -220,8 +220,8 @@ mod tests {
     const PAGE: &str = "4. Term. This Agreement starts on March 1, 2024 and ends on February 29, 2028.\n\
         5. Fees. The Tenant pays $4,500 a month, due on the first day. Late payments bear interest of 2 % a month.";
 
-    fn asked(question: &str) -> Asked {
-        Asked { question: question.to_owned(), unnamed: question.to_owned(), unknown: Vec::new() }
+    fn asked(question: &str) -> Question {
+        Question { asked: question.to_owned(), unnamed: question.to_owned(), unknown: Vec::new() }
     }
 
     fn check_as(unsupported: Unsupported, answer: &str, question: &str, expected: &str, quotes: &[&str]) {
@@ -290,7 +290,7 @@ mod tests {
         let evidence = page("Mr. Schmidt takes 5 mg of warfarin daily.");
         let supported = |unknown: &[&str]| {
             let unknown = unknown.iter().map(ToString::to_string).collect();
-            cite(answer, &Asked { unknown, ..asked(question) }, &evidence, Unsupported::Drop).supported
+            cite(answer, &Question { unknown, ..asked(question) }, &evidence, Unsupported::Drop).supported
         };
         assert_eq!((supported(&[]), supported(&["Miller"])), (1, 0));
     }

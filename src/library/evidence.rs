@@ -325,7 +325,8 @@ impl Evidence {
         let stretch = &self.stretches[line.stretch];
         let Some(lead) = &line.lead else { return vec![stretch.quote(self.window(line, terms), score)] };
         let both = lead.range.start..line.range.end;
-        if lead.stretch == line.stretch && both.len() <= QUOTE_BYTES && !gives_orders(&stretch.text, &both) {
+        if lead.stretch == line.stretch && both.len() <= QUOTE_BYTES && !touch(&orders::stretches(&stretch.text), &both)
+        {
             return vec![stretch.quote(both, score)];
         }
         let lead = self.stretches[lead.stretch].quote(lead.range.clone(), score);
@@ -368,8 +369,9 @@ fn lines(stretches: &[Stretch]) -> Vec<Line> {
     lines
 }
 
-fn gives_orders(page: &str, range: &Range<usize>) -> bool {
-    orders::stretches(page).iter().any(|order| range.start < order.end && order.start < range.end)
+/// Whether any of the orders has a part in those bytes.
+fn touch(orders: &[Range<usize>], range: &Range<usize>) -> bool {
+    orders.iter().any(|order| range.start < order.end && order.start < range.end)
 }
 
 fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {
@@ -385,10 +387,7 @@ fn lines_of(at: usize, stretch: &Stretch) -> impl Iterator<Item = Line> {
             range: range.start + offset..range.end + offset,
             lead: None,
         })
-        .filter(move |line| {
-            let gives_orders = orders.iter().any(|order| line.range.start < order.end && order.start < line.range.end);
-            !line.terms.is_empty() && !gives_orders
-        })
+        .filter(move |line| !line.terms.is_empty() && !touch(&orders, &line.range))
 }
 
 /// One box a line of print around the words of those bytes.

@@ -45,8 +45,7 @@ impl Evidence {
                 let is_new = known.insert((stretch.document, stretch.page, range.start));
                 end = is_new.then_some(range.end);
                 if is_new {
-                    let lead = self.lines[line].lead.as_ref();
-                    let lead = lead.map(|lead| &self.stretches[lead.stretch].text[lead.range.clone()]);
+                    let lead = self.lines[line].lead.as_ref().map(|lead| lead.text(&self.stretches));
                     let text = &stretch.text[range];
                     excerpts.push(Excerpt {
                         line,

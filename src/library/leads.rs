@@ -21,6 +21,12 @@ pub(super) struct Lead {
     pub range: Range<usize>,
 }
 
+impl Lead {
+    pub(super) fn text<'s>(&self, stretches: &'s [Stretch]) -> &'s str {
+        &stretches[self.stretch].text[self.range.clone()]
+    }
+}
+
 /// What a sentence ends with that leaves nothing open.
 const ENDS: [char; 4] = ['.', '?', '!', ':'];
 
@@ -56,7 +62,7 @@ pub(super) fn take_leads(stretches: &[Stretch], lines: &mut [Line]) {
         open = denial.or(lead.clone());
         before = Some((line.stretch, !own.ends_with(ENDS)));
         if let Some(lead) = &lead {
-            line.terms.extend(sparse::terms(&stretches[lead.stretch].text[lead.range.clone()]));
+            line.terms.extend(sparse::terms(lead.text(stretches)));
         }
         line.lead = lead;
     }
@@ -64,9 +70,8 @@ pub(super) fn take_leads(stretches: &[Stretch], lines: &mut [Line]) {
 
 /// What a line says, after what governs it.
 pub(super) fn said(stretches: &[Stretch], line: &Line) -> String {
-    let text = |stretch: usize, range: &Range<usize>| &stretches[stretch].text[range.clone()];
-    let own = text(line.stretch, &line.range);
-    line.lead.as_ref().map_or_else(|| own.to_owned(), |lead| format!("{} {own}", text(lead.stretch, &lead.range)))
+    let own = &stretches[line.stretch].text[line.range.clone()];
+    line.lead.as_ref().map_or_else(|| own.to_owned(), |lead| format!("{} {own}", lead.text(stretches)))
 }
 
 /// Whether a page leaves a sentence open that denies something, and the next one goes on with it.

@@ -30,6 +30,7 @@ pub mod passwords;
 mod pipeline;
 mod rank;
 mod recent;
+mod refusals;
 mod refuse;
 pub mod reindex;
 mod rerank;

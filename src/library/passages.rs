@@ -257,7 +257,7 @@ struct Signature {
 
 /// Whether a text with this word says something else than one without it.
 fn turns(word: &str) -> bool {
-    // What "don't" and its like end with.
+    // "t" is what "don't" and its like end with.
     const WORDS: [&str; 5] = ["except", "only", "t", "unless", "until"];
     claims::denies(word) || claims::is_number_in_words(word) || WORDS.iter().any(|turn| turn.eq_ignore_ascii_case(word))
 }

@@ -151,8 +151,8 @@ pub(super) struct Retrieved {
     pub understood: Option<String>,
     /// Whether the question names documents that are there.
     pub named: bool,
-    /// Names of the question that stand in none of the files.
-    pub unknown: Vec<String>,
+    /// Where it was searched for; nothing where there is nothing to search.
+    pub searched: Option<(Scope, Filter)>,
     pub trace: Trace,
 }
 
@@ -170,7 +170,7 @@ impl Retrieved {
             explained: question.to_owned(),
             understood: None,
             named: false,
-            unknown: Vec::new(),
+            searched: None,
             trace: Trace::default(),
         }
     }
@@ -283,11 +283,11 @@ impl Library {
         let window = Window { offset, k, explain: request.explain };
         let Assembled { passages, more } =
             self.blocking(move |library| library.to_passages(candidates, steps, window)).await?;
-        let unknown = self.unknown_names(question, &scope, &filter, &passages).await?;
+        let searched = Some((scope, filter));
         let understood = carried.then(|| about.map_or_else(|| asked.clone(), |files| format!("{asked} ({files})")));
         let next_offset = (more && wanted <= MOST_OFFSET).then_some(wanted);
         let explained = with_meaning(&asked);
-        Ok(Retrieved { passages, next_offset, asked, explained, understood, named: named.is_some(), unknown, trace })
+        Ok(Retrieved { passages, next_offset, asked, explained, understood, named: named.is_some(), searched, trace })
     }
 }
 

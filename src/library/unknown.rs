@@ -18,10 +18,10 @@ impl Library {
     pub(super) async fn unknown_names(
         self: &Arc<Self>,
         question: &str,
-        scope: &Scope,
-        filter: &Filter,
+        searched: Option<&(Scope, Filter)>,
         passages: &[Passage],
     ) -> Result<Vec<String>> {
+        let Some((scope, filter)) = searched else { return Ok(Vec::new()) };
         let mut names = names(question);
         if names.is_empty() {
             return Ok(names);

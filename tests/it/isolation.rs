@@ -4,7 +4,7 @@ use std::{
     fs,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use premise::{
@@ -150,6 +150,7 @@ fn a_raised_flag_ends_a_read_at_once() {
     let settings = settings();
     let mut reader = reader(&settings);
     let stop = never();
+    let started = Instant::now();
     let error = thread::scope(|scope| {
         scope.spawn(|| {
             thread::sleep(Duration::from_millis(300));
@@ -158,6 +159,7 @@ fn a_raised_flag_ends_a_read_at_once() {
         read(&mut reader, "slow.txt", &slow_text(200), &stop).expect_err("it is stopped")
     });
     assert_eq!(error.code, "stopped");
+    assert!(started.elapsed() < Duration::from_mins(1));
 }
 
 #[test]
