@@ -133,14 +133,15 @@ pub(super) fn answer(answer: &Answer, json: bool) {
     if json {
         return print_json(answer);
     }
-    println!("{}\n", answer.answer);
+    let (text, sources) = numbered(&answer.answer, &answer.citations);
+    println!("{text}\n");
     if answer.grade == Grade::Partly {
         println!("The files may not say all that was asked.\n");
     }
     if !answer.unknown.is_empty() {
         println!("No file that was searched has the name {}.\n", answer.unknown.join(" or "));
     }
-    let shown = if answer.refused { &answer.evidence } else { &answer.citations };
+    let shown = if answer.refused { (1..).zip(&answer.evidence).collect() } else { sources };
     if answer.refused && !answer.passages.is_empty() {
         println!("What comes closest:");
     }
@@ -149,10 +150,10 @@ pub(super) fn answer(answer: &Answer, json: bool) {
             println!("[{}] {}{}", passage.n, place(passage), recognised(passage.recognised));
         }
     }
-    for quote in shown {
+    for (number, quote) in shown {
         let passage = answer.passages.iter().find(|passage| passage.n == quote.n);
         let mark = recognised(passage.and_then(|passage| passage.recognised));
-        println!("[{}] {}, page {}{mark}", quote.n, quote.file, quote.page);
+        println!("[{number}] {}, page {}{mark}", quote.file, quote.page);
         quoted(quote);
     }
     if !answer.differing.is_empty() {
@@ -166,6 +167,25 @@ pub(super) fn answer(answer: &Answer, json: bool) {
     println!("\n{}, {}.", seconds(answer.timings.total_ms as f64 / 1000.0), answer.model);
 }
 
+/// An answer whose marks count its sources from 1, and these: marks name passages, of which two sentences may be quoted.
+fn numbered<'a>(answer: &str, citations: &'a [Quote]) -> (String, Vec<(usize, &'a Quote)>) {
+    let mut sources: Vec<&Quote> = Vec::new();
+    let (mut text, mut rest) = (String::new(), answer);
+    for citation in citations {
+        // One citation a mark, in their order.
+        let Some((before, after)) = rest.split_once(&format!("[{}]", citation.n)) else { break };
+        let place = |quote: &Quote| (quote.document, quote.page, quote.start, quote.end);
+        let known = sources.iter().position(|source| place(source) == place(citation));
+        let at = known.unwrap_or_else(|| {
+            sources.push(citation);
+            sources.len() - 1
+        });
+        text = format!("{text}{before}[{}]", at + 1);
+        rest = after;
+    }
+    (text + rest, (1..).zip(sources).collect())
+}
+
 /// What came before an error is shown all the same: each row may have taken a minute.
 pub(super) fn rows(asked: &AskedEach, json: bool) {
     let AskedEach { rows, error: broken } = asked;
@@ -177,10 +197,11 @@ pub(super) fn rows(asked: &AskedEach, json: bool) {
         return print_json(&told);
     }
     for row in rows {
-        println!("{}\n    {}", row.file, row.answer.replace('\n', "\n    "));
+        let (text, sources) = numbered(&row.answer, &row.citations);
+        println!("{}\n    {}", row.file, text.replace('\n', "\n    "));
         if row.grade != Grade::NotInFiles {
-            for citation in &row.citations {
-                println!("    [{}] page {}", citation.n, citation.page);
+            for (number, citation) in sources {
+                println!("    [{number}] page {}", citation.page);
                 quoted(citation);
             }
         }
@@ -452,5 +473,35 @@ fn print_json(value: &impl Serialize) {
     match serde_json::to_string(value) {
         Ok(text) => println!("{text}"),
         Err(error) => eprintln!("premise: cannot write JSON: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sources_of_an_answer_are_counted_from_one() {
+        let quote = |n, start| Quote {
+            n,
+            document: crate::store::DocumentId(uuid::Uuid::nil()),
+            file: "lease.pdf".to_owned(),
+            page: 1,
+            start,
+            end: start + 9,
+            quote: "The rent.".to_owned(),
+            boxes: Vec::new(),
+            score: 0.5,
+        };
+        let check = |answer: &str, citations: &[Quote], expected: &str, numbers: &[(usize, u32)]| {
+            let (text, sources) = numbered(answer, citations);
+            let sources: Vec<_> = sources.into_iter().map(|(number, quote)| (number, quote.start)).collect();
+            assert_eq!((text.as_str(), sources.as_slice()), (expected, numbers));
+        };
+        let two = [quote(3, 0), quote(3, 40)];
+        check("Rent and pets. [3] [3]", &two, "Rent and pets. [1] [2]", &[(1, 0), (2, 40)]);
+        let again = [quote(7, 0), quote(3, 40), quote(7, 0)];
+        check("Rent. [7] Pets. [3] Rent. [7]", &again, "Rent. [1] Pets. [2] Rent. [1]", &[(1, 0), (2, 40)]);
+        check("Your files do not say.", &[], "Your files do not say.", &[]);
     }
 }

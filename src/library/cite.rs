@@ -55,26 +55,31 @@ pub(super) fn cite(answer: &str, question: &Question, evidence: &Evidence, unsup
     }
     let asked = distinct(sparse::terms(&question.unnamed));
     let mut cited = Cited::default();
+    let mut told = Told::default();
     let mut end = 0;
     for range in units(&answer) {
+        let sentence = &answer[range.clone()];
+        let claim = Claim::of(sentence, &asked, &named, &evidence.rarity);
         // A list keeps its lines.
         let gap = if answer[end..range.start].contains('\n') { '\n' } else { ' ' };
-        end = range.end;
-        let sentence = &answer[range];
-        let claim = Claim::of(sentence, &asked, &named, &evidence.rarity);
         if claim.is_empty() {
             continue;
         }
         let lines = support(&claim, evidence);
+        if told.again(sentence, gap, !lines.is_empty()) {
+            continue;
+        }
         if lines.is_empty() {
             cited.unsupported += 1;
             if unsupported == Unsupported::Mark {
+                end = range.end;
                 cited.push(gap, sentence);
                 cited.answer.push(' ');
                 cited.answer.push_str(NOT_SUPPORTED);
             }
             continue;
         }
+        end = range.end;
         cited.supported += 1;
         cited.push(gap, sentence);
         let terms = claim.terms();
@@ -107,6 +112,45 @@ pub(super) fn in_round_brackets(words: &str) -> String {
     }
     round.push_str(rest);
     round
+}
+
+/// What an answer has said: small models begin over.
+#[derive(Default)]
+struct Told {
+    /// The words of each sentence, and whether it has support.
+    sentences: Vec<(Vec<String>, bool)>,
+}
+
+impl Told {
+    /// Whether a sentence says over what one before it said, all of it or, if it has more than a few words, part of it;
+    /// if not, it is noted. One without support stands for no other that has some. On a line of its own it is compared
+    /// with the line before it only: the same item may stand under two headings.
+    fn again(&mut self, sentence: &str, gap: char, is_supported: bool) -> bool {
+        const FEW: usize = 4;
+        let words = words(sentence);
+        let repeats = |told: &[String]| {
+            words == told || (words.len() > FEW && told.windows(words.len()).any(|part| part == words))
+        };
+        let looked_at = if gap == '\n' { 1 } else { usize::MAX };
+        let mut before = self.sentences.iter().rev().take(looked_at);
+        if before.any(|(told, has_support)| (*has_support || !is_supported) && repeats(told)) {
+            return true;
+        }
+        self.sentences.push((words, is_supported));
+        false
+    }
+}
+
+/// The words of a sentence with all that tells them apart ("$5", "5%", "A+", "1.5"), without punctuation around them and
+/// without the mark of a list.
+fn words(sentence: &str) -> Vec<String> {
+    const AROUND: &[char] = &['.', ',', ';', ':', '!', '?', '"', '\u{201c}', '\u{201d}', '*', '\u{2022}'];
+    let sentence = sentence.trim_start_matches(['-', '*', '\u{2022}', ' ']);
+    let number = sentence.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_item = number.len() < sentence.len() && (number.starts_with(". ") || number.starts_with(") "));
+    let sentence = if is_item { &number[2..] } else { sentence };
+    let words = sentence.split_whitespace().map(|word| word.trim_matches(AROUND).to_lowercase());
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 /// The sentences of an answer; a yes or no belongs to the sentence after it, which is its reason.
@@ -271,6 +315,47 @@ mod tests {
     #[test]
     fn what_a_passage_does_not_speak_of_is_not_denied_by_it() {
         check("No, late payments do not bear interest of 2 % a month.", "Do late payments bear interest?", "", &[]);
+    }
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let ends = "This Agreement starts on March 1, 2024 and ends on February 29, 2028.";
+        let once = format!("{ends} [3]");
+        let asks = "When does it end?";
+        check(&format!("{ends} {ends}"), asks, &once, &[ends]);
+        check(&format!("{ends}\n{ends}"), asks, &once, &[ends]);
+        check(&format!("{ends}\nThis Agreement starts on March 1, 2024."), asks, &once, &[ends]);
+        let short = format!("February 29, 2028. {ends}");
+        check(&short, asks, &format!("February 29, 2028. [3] {ends} [3]"), &[ends, ends]);
+        let pays = "The Tenant pays $4,500 a month, due on the first day.";
+        let both = "The Tenant pays $4,500 a month, and the deposit is $5,500.";
+        let marked = |answer: &str, expected: &str, quotes: &[&str]| {
+            check_as(Unsupported::Mark, answer, "What does he pay?", expected, quotes);
+        };
+        marked(&format!("{both} {both}"), &format!("{both} (not supported by the files)"), &[]);
+        marked(
+            &format!("{both} The Tenant pays $4,500 a month."),
+            &format!("{both} (not supported by the files) The Tenant pays $4,500 a month. [3]"),
+            &[pays],
+        );
+        let left_out = cite(&format!("{both} {both}"), &asked(asks), &page(PAGE), Unsupported::Drop).unsupported;
+        assert_eq!(left_out, 1);
+    }
+
+    #[test]
+    fn only_the_same_words_are_the_same() {
+        let check = |sentences: &[(&str, char)], again: &[bool]| {
+            let mut told = Told::default();
+            let found: Vec<bool> = sentences.iter().map(|(words, gap)| told.again(words, *gap, true)).collect();
+            assert_eq!(found, again, "{sentences:?}");
+        };
+        check(&[("The late fee is $5.", ' '), ("The late fee is 5 %.", ' ')], &[false; 2]);
+        let dose = "5 mg of lorazepam in the evening";
+        check(&[(&format!("1.{dose}"), ' '), (dose, ' ')], &[false; 2]);
+        check(&[("Her blood group is A+.", ' '), ("Her blood group is A-.", ' ')], &[false; 2]);
+        let item = "Aspirin 100 mg";
+        check(&[("Morning:", ' '), (item, '\n'), ("Evening:", '\n'), (item, '\n')], &[false; 4]);
+        check(&[("1. The roof", ' '), ("2. The roof", '\n'), ("- the roof", '\n')], &[false, true, true]);
     }
 
     #[test]
