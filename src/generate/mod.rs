@@ -164,8 +164,9 @@ pub trait Generator: Send {
     ) -> Result<Generated, GenerateError>;
 
     /// The hidden states in which the model would begin its answers to some conversations: of the last token of each,
-    /// after two thirds of the layers. What conversations begin with alike is read once, and several are read together.
-    /// Nothing for models that run on candle's forward pass, and where `ControlFlow::Break` from `on_progress` breaks off.
+    /// after two thirds of the layers, which is as far as they are read: none is gone on with. What conversations begin
+    /// with alike is read once, and several are read together. Nothing for models that run on candle's forward pass, and
+    /// where `ControlFlow::Break` from `on_progress` breaks off.
     fn states(
         &mut self,
         conversations: &[Vec<Message>],
@@ -173,14 +174,20 @@ pub trait Generator: Send {
     ) -> Result<Option<Vec<Vec<f32>>>, GenerateError> {
         let mut states = Vec::with_capacity(conversations.len());
         for messages in conversations {
-            let Some(state) =
-                self.generate(messages, &GenerateOptions::only_state(conversations.len()), on_progress)?.state
-            else {
-                return Ok(None);
-            };
+            let options = GenerateOptions::for_state(Wanted::State);
+            let Some(state) = self.generate(messages, &options, on_progress)?.state else { return Ok(None) };
             states.push(state);
         }
         Ok(Some(states))
+    }
+
+    /// The same of a conversation that is gone on with: that is asked something else, or for its answer.
+    fn state(
+        &mut self,
+        messages: &[Message],
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<f32>>, GenerateError> {
+        Ok(self.generate(messages, &GenerateOptions::for_state(Wanted::WordsAndState), on_progress)?.state)
     }
 
     /// How likely plain text is from its second token on, without any template: e to the minus mean is its perplexity.
@@ -283,10 +290,8 @@ impl Default for GenerateOptions {
 }
 
 impl GenerateOptions {
-    /// Reads one of so many prompts for the state that the model is in then, and writes nothing. A single one is gone on
-    /// from: it is asked something else, or for its answer.
-    fn only_state(of: usize) -> Self {
-        let wanted = if of > 1 { Wanted::State } else { Wanted::WordsAndState };
+    /// Reads a prompt for the state that the model is in then, and writes nothing.
+    fn for_state(wanted: Wanted) -> Self {
         Self { max_tokens: 0, wanted, ..Self::default() }
     }
 }

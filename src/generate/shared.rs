@@ -11,7 +11,7 @@ use std::thread;
 
 use super::language::Language;
 use super::session::{Session, Writing};
-use super::{GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored};
+use super::{GenerateError, GenerateOptions, Generated, Generator, Message, ModelIdentity, Progress, Scored, Wanted};
 
 /// A handle to a model that others use too. The model goes when the last handle does.
 #[derive(Clone)]
@@ -113,10 +113,11 @@ impl Generator for Shared {
     ) -> Result<Option<Vec<Vec<f32>>>, GenerateError> {
         let Some((first, others)) = conversations.split_first() else { return Ok(Some(Vec::new())) };
         // The others find what they begin with already read.
-        let first = self.generate(first, &GenerateOptions::only_state(conversations.len()), on_progress)?;
+        let options = GenerateOptions::for_state(Wanted::State);
+        let first = self.generate(first, &options, on_progress)?;
         let Some(first) = first.state else { return Ok(None) };
         let mut states = vec![first];
-        let sent = others.iter().map(|messages| self.send(messages, &GenerateOptions::only_state(conversations.len())));
+        let sent = others.iter().map(|messages| self.send(messages, &options));
         for pending in sent.collect::<Result<Vec<_>, _>>()? {
             let Some(state) = pending.wait(on_progress)?.state else { return Ok(None) };
             states.push(state);

@@ -478,6 +478,10 @@ fn states_do_not_depend_on_who_else_asks_and_what_was_read_before() {
     let left = alone.states(&[user(COPY)], &mut |_| ControlFlow::Break(())).unwrap();
     assert!(left.is_none(), "the reader has left");
     assert!(states(&mut *open_test_model(false, Engine::Candle), &[COPY]).is_none());
+    let mut fresh = open_test_model(true, Engine::Auto);
+    let state = fresh.state(&user(COPY), &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(state.as_ref(), Some(&together[0]));
+    assert!(answer(&mut *fresh, &user(COPY), &at_most(1)).reused_tokens > 20, "this one is gone on with");
 }
 
 #[test]

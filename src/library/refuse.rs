@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    generate::{GenerateError, Generator, Message, Progress},
+    generate::{GenerateError, Generator, Progress},
     prompt::{Fitted, Prompts},
 };
 
@@ -138,13 +138,17 @@ impl Refusal {
         let log_odds = |probe: &Option<Probe>, state: &[f32]| probe.as_ref().and_then(|probe| probe.log_odds(state));
         // First, so that the passages are still in memory for the answer.
         let Some(sifted) = sift(prompts, model, reading, on_progress)? else { return Ok(Heard::default()) };
-        let mut state = |messages: &Vec<Message>| {
-            let states = model.states(std::slice::from_ref(messages), on_progress)?;
-            Ok::<_, GenerateError>(states.unwrap_or_default().pop().unwrap_or_default())
+        // No answer is written where a probe tells yes from no: nothing goes on from what is read for it.
+        let [holds, yes] = if signals.yes_no && self.yes.is_some() {
+            let states = model.states(&[fitted.check.clone(), fitted.answer.clone()], on_progress)?;
+            states.and_then(|states| states.try_into().ok()).unwrap_or_default()
+        } else {
+            let holds = model.state(&fitted.check, on_progress)?.unwrap_or_default();
+            // Known to those who fit a probe of it.
+            let yes = if signals.yes_no { model.state(&fitted.answer, on_progress)? } else { None };
+            [holds, yes.unwrap_or_default()]
         };
-        let holds = state(&fitted.check)?;
         signals.state_holds = log_odds(&self.holds, &holds);
-        let yes = if signals.yes_no { state(&fitted.answer)? } else { Vec::new() };
         signals.state_yes = log_odds(&self.yes, &yes);
         let sure = sifted.iter().filter_map(|one| Some((one.line, log_odds(&self.sentence, &one.state)?)));
         let sure: Vec<(usize, f32)> = sure.collect();
