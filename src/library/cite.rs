@@ -141,16 +141,16 @@ impl Told {
     }
 }
 
-/// The words of a sentence with all that tells them apart ("$5", "5%", "A+", "1.5"), without punctuation around them and
+/// The words of a sentence with all that tells them apart ("$5", "5%", "A+", ".5"), without punctuation around them and
 /// without the mark of a list.
 fn words(sentence: &str) -> Vec<String> {
-    const AROUND: &[char] = &['.', ',', ';', ':', '!', '?', '"', '\u{201c}', '\u{201d}', '*', '\u{2022}'];
-    let sentence = sentence.trim_start_matches(['-', '*', '\u{2022}', ' ']);
-    let number = sentence.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_item = number.len() < sentence.len() && (number.starts_with(". ") || number.starts_with(") "));
-    let sentence = if is_item { &number[2..] } else { sentence };
-    let words = sentence.split_whitespace().map(|word| word.trim_matches(AROUND).to_lowercase());
-    words.filter(|word| !word.is_empty()).collect()
+    const BEFORE: &[char] = &['"', '\u{201c}', '*'];
+    const AFTER: &[char] = &['.', ',', ';', ':', '!', '?', '"', '\u{201d}', '*'];
+    let (first, rest) = sentence.split_once(' ').unwrap_or((sentence, ""));
+    let is_number = first.strip_suffix(['.', ')']).is_some_and(|digits| digits.chars().all(|c| c.is_ascii_digit()));
+    let sentence = if is_number || ["-", "*", "\u{2022}"].contains(&first) { rest } else { sentence };
+    let word = |word: &str| word.trim_start_matches(BEFORE).trim_end_matches(AFTER).to_lowercase();
+    sentence.split_whitespace().map(word).filter(|word| !word.is_empty()).collect()
 }
 
 /// The sentences of an answer; a yes or no belongs to the sentence after it, which is its reason.
@@ -353,6 +353,8 @@ mod tests {
         let dose = "5 mg of lorazepam in the evening";
         check(&[(&format!("1.{dose}"), ' '), (dose, ' ')], &[false; 2]);
         check(&[("Her blood group is A+.", ' '), ("Her blood group is A-.", ' ')], &[false; 2]);
+        check(&[("-5 degrees", ' '), ("5 degrees", ' ')], &[false; 2]);
+        check(&[("She takes .5 mg daily.", ' '), ("She takes 5 mg daily.", ' ')], &[false; 2]);
         let item = "Aspirin 100 mg";
         check(&[("Morning:", ' '), (item, '\n'), ("Evening:", '\n'), (item, '\n')], &[false; 4]);
         check(&[("1. The roof", ' '), ("2. The roof", '\n'), ("- the roof", '\n')], &[false, true, true]);
