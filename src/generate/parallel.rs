@@ -2,6 +2,7 @@
 //! The pool has one thread a physical core, or `CANDLE_NUM_THREADS`. Work given to it must not use it again.
 
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::utils::barrier_pool;
@@ -47,13 +48,27 @@ pub(super) fn each_numbered_row(rows: &mut [f32], length: usize, work: impl Fn(u
     });
 }
 
-/// Runs `work` for each number below `count`, on all cores.
+/// Runs `work` for each number below `count`, on all cores. Each takes a run of what is left, ever shorter ones: neighbours
+/// mostly go to one core, and none waits long for another at the end.
 pub(super) fn each_index(count: usize, work: impl Fn(usize) + Sync) {
     if count == 1 {
         return work(0);
     }
-    barrier_pool().execute_chunked(count, |range| range.for_each(&work));
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let run = |at: usize| (count - at).div_ceil(threads() * RUNS_LEFT);
+        let taken = next.fetch_update(Relaxed, Relaxed, |at| (at < count).then(|| at + run(at)));
+        taken.ok().map(|at| at..at + run(at))
+    };
+    barrier_pool().execute(|_| {
+        while let Some(run) = take() {
+            run.for_each(&work);
+        }
+    });
 }
+
+/// Each core takes this part of its share of what is left.
+const RUNS_LEFT: usize = 4;
 
 /// A buffer of which several threads write different places at once, for results whose places are not in one run.
 pub(super) struct Scattered<'a> {
