@@ -132,14 +132,21 @@ pub(super) unsafe fn multiply<L: Lanes>(
     unsafe { by_grid!(tile.grid, [L,], (tile, activations, rows, out)) }
 }
 
-/// Calls `$product::<…, ROWS>` for as many of the `$left` rows as registers hold, and tells how many those are.
+/// Calls `$product::<…, ROWS, WIDTH>` for as many of the `$left` rows as registers hold, and tells how many those are.
 macro_rules! some_rows {
     ($lanes:ident, $left:expr, $product:ident::<$($parameter:tt),*>($($argument:expr),*)) => {
         match $left {
-            6.. if $lanes::MOST_ROWS >= 6 => { $product::<$($parameter),*, 6>($($argument),*); 6 }
-            4.. if $lanes::MOST_ROWS >= 4 => { $product::<$($parameter),*, 4>($($argument),*); 4 }
-            2.. if $lanes::MOST_ROWS >= 2 => { $product::<$($parameter),*, 2>($($argument),*); 2 }
-            _ => { $product::<$($parameter),*, 1>($($argument),*); 1 }
+            6.. if $lanes::MOST_ROWS >= 6 => { $product::<$($parameter),*, 6, 2>($($argument),*); 6 }
+            4.. if $lanes::MOST_ROWS >= 4 => { $product::<$($parameter),*, 4, 2>($($argument),*); 4 }
+            // One row or two have registers for a whole tile. It is then read in the order in which it lies, from memory
+            // sooner than one half of each quad after the other (docs/benchmarks.md).
+            2.. if $lanes::MOST_ROWS >= 4 && TILE == 4 * $lanes::COUNT => {
+                $product::<$($parameter),*, 2, 4>($($argument),*);
+                2
+            }
+            2.. if $lanes::MOST_ROWS >= 2 => { $product::<$($parameter),*, 2, 2>($($argument),*); 2 }
+            _ if TILE == 4 * $lanes::COUNT => { $product::<$($parameter),*, 1, 4>($($argument),*); 1 }
+            _ => { $product::<$($parameter),*, 1, 2>($($argument),*); 1 }
         }
     };
 }
@@ -180,9 +187,16 @@ unsafe fn groups<L: Lanes, const BITS: usize, const LEAST: bool>(
     }
 }
 
-/// Adds the product of `ROWS` rows with these groups of a tile, two registers of outputs at a time.
+/// Adds the product of `ROWS` rows with these groups of a tile, `WIDTH` registers of outputs at a time.
 #[inline(always)]
-unsafe fn group_rows<L: Lanes, const BITS: usize, const LEAST: bool, const SPREAD: bool, const ROWS: usize>(
+unsafe fn group_rows<
+    L: Lanes,
+    const BITS: usize,
+    const LEAST: bool,
+    const SPREAD: bool,
+    const ROWS: usize,
+    const WIDTH: usize,
+>(
     tile: Tile<'_>,
     these: Range<usize>,
     spread: *const u8,
@@ -190,83 +204,114 @@ unsafe fn group_rows<L: Lanes, const BITS: usize, const LEAST: bool, const SPREA
     first: usize,
     out: *mut [f32; TILE],
 ) {
-    let size = span_bytes(tile.grid);
-    let run = most_quads::<L, BITS, 1>();
-    for outputs in (0..TILE).step_by(2 * L::COUNT) {
+    const { assert!(most_quads::<L, BITS, 1>() >= QUADS / 2, "two runs are a group") };
+    // Not asked of the grid, so that the compiler knows it.
+    let size = level_bytes(BITS) + (1 + LEAST as usize) * 2 * TILE;
+    for outputs in (0..TILE).step_by(WIDTH * L::COUNT) {
         // SAFETY: the caller vouches for the sizes: every group of the tile and of the rows is read once, and `out` has
         // 32 numbers a row.
         unsafe {
-            let mut totals = [[L::splat_real(0.0); 2]; ROWS];
+            let mut totals = [[L::splat_real(0.0); WIDTH]; ROWS];
             for (row, totals) in totals.iter_mut().enumerate() {
                 let out = out.add(row).cast::<f32>().add(outputs);
-                *totals = [L::load_reals(out), L::load_reals(out.add(L::COUNT))];
+                for (register, total) in totals.iter_mut().enumerate() {
+                    *total = L::load_reals(out.add(register * L::COUNT));
+                }
             }
             for group in these.clone() {
                 let bytes = tile.bytes.as_ptr().add(group * size);
                 let spread = spread.wrapping_add((group - these.start) * GROUP * TILE);
                 let numbers = bytes.add(level_bytes(BITS) + outputs * 2);
                 let at = activations.place(group, first);
-                let mut whole = [[L::splat(0); 2]; ROWS];
+                let mut whole = [[L::splat(0); WIDTH]; ROWS];
                 if !LEAST {
                     let zero = i32::from(tile.grid.zero) - if BITS == 8 { i32::from(L::ZERO_8) } else { 0 };
                     for (row, whole) in whole.iter_mut().enumerate() {
                         let sum = *activations.sums().get_unchecked(at + row);
-                        *whole = [L::splat(-zero * sum); 2];
+                        *whole = [L::splat(-zero * sum); WIDTH];
                     }
                 }
-                for start in (0..QUADS).step_by(run) {
-                    let mut sums = [[L::splat(0); 2]; ROWS];
-                    // Not unrolled, as in `block_rows`: with AVX2 too it is some 10 % faster here.
-                    let end = if SPREAD { black_box(start + run) } else { start + run };
-                    for quad in start..end {
-                        if !SPREAD && outputs == 0 {
-                            fetch_ahead::<L>(bytes, size, quad, QUADS);
-                        }
-                        let mut both = [L::splat(0); 2];
-                        for (half, levels) in both.iter_mut().enumerate() {
-                            let place = (outputs + half * L::COUNT) * 4;
-                            *levels = if SPREAD {
-                                L::load(spread.add(quad * QUAD_BYTES + place))
-                            } else {
-                                self::levels::<L, BITS>(bytes, quad, place)
-                            };
-                        }
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            let values = four_values::<L>(activations, (at + row) * GROUP + quad * 4);
-                            for (sum, levels) in sums.iter_mut().zip(both) {
-                                *sum = L::dot::<BITS>(*sum, levels, values);
-                            }
-                        }
-                    }
-                    for (whole, sums) in whole.iter_mut().zip(sums) {
-                        for (whole, sum) in whole.iter_mut().zip(sums) {
-                            *whole = L::widen::<BITS>(*whole, sum);
-                        }
+                let place = (at, outputs);
+                group_quads::<L, BITS, SPREAD, ROWS, WIDTH, 0>(bytes, size, spread, activations, place, &mut whole);
+                if most_quads::<L, BITS, 1>() < QUADS {
+                    group_quads::<L, BITS, SPREAD, ROWS, WIDTH, 4>(bytes, size, spread, activations, place, &mut whole);
+                }
+                let mut scales = [L::splat_real(0.0); WIDTH];
+                let mut leasts = scales;
+                for register in 0..WIDTH {
+                    scales[register] = L::load_halves(numbers.add(register * L::COUNT * 2));
+                    if LEAST {
+                        leasts[register] = L::load_halves(numbers.add((TILE + register * L::COUNT) * 2));
                     }
                 }
-                let scales = [L::load_halves(numbers), L::load_halves(numbers.add(L::COUNT * 2))];
-                let leasts = numbers.add(TILE * 2);
-                let leasts = if LEAST {
-                    [L::load_halves(leasts), L::load_halves(leasts.add(L::COUNT * 2))]
-                } else {
-                    [L::splat_real(0.0); 2]
-                };
                 for (row, (totals, whole)) in totals.iter_mut().zip(whole).enumerate() {
                     let scale = L::splat_real(*activations.scales.get_unchecked(at + row));
-                    for half in 0..2 {
-                        let mut value = L::add_product(L::splat_real(0.0), L::real(whole[half]), scales[half]);
+                    for register in 0..WIDTH {
+                        let mut value = L::add_product(L::splat_real(0.0), L::real(whole[register]), scales[register]);
                         if LEAST {
                             let less = L::splat_real(-*activations.sums().get_unchecked(at + row) as f32);
-                            value = L::add_product(value, less, leasts[half]);
+                            value = L::add_product(value, less, leasts[register]);
                         }
-                        totals[half] = L::add_product(totals[half], value, scale);
+                        totals[register] = L::add_product(totals[register], value, scale);
                     }
                 }
             }
             for (row, totals) in totals.into_iter().enumerate() {
-                for (half, total) in totals.into_iter().enumerate() {
-                    L::store(out.add(row).cast::<f32>().add(outputs + half * L::COUNT), total);
+                for (register, total) in totals.into_iter().enumerate() {
+                    L::store(out.add(row).cast::<f32>().add(outputs + register * L::COUNT), total);
                 }
+            }
+        }
+    }
+}
+
+/// Adds the products of `ROWS` rows with as many quads of a group as one sum holds, from quad `FIRST` on, to `whole`.
+/// `place` is that of the first row in the activations of this group, and the first output.
+#[inline(always)]
+unsafe fn group_quads<
+    L: Lanes,
+    const BITS: usize,
+    const SPREAD: bool,
+    const ROWS: usize,
+    const WIDTH: usize,
+    const FIRST: usize,
+>(
+    bytes: *const u8,
+    size: usize,
+    spread: *const u8,
+    activations: &Activations,
+    (at, outputs): (usize, usize),
+    whole: &mut [[L::Whole; WIDTH]; ROWS],
+) {
+    // SAFETY: passed on from the caller's contract: the group and the rows are there.
+    unsafe {
+        let mut sums = [[L::splat(0); WIDTH]; ROWS];
+        let end = FIRST + const { most_quads::<L, BITS, 1>() };
+        // Not unrolled, as in `block_rows`: with AVX2 too it is some 10 % faster here.
+        let end = if SPREAD { black_box(end) } else { end };
+        for quad in FIRST..end {
+            if !SPREAD && outputs == 0 {
+                fetch_ahead::<L>(bytes, size, quad, QUADS);
+            }
+            let mut registers = [L::splat(0); WIDTH];
+            for (register, levels) in registers.iter_mut().enumerate() {
+                let place = (outputs + register * L::COUNT) * 4;
+                *levels = if SPREAD {
+                    L::load(spread.add(quad * QUAD_BYTES + place))
+                } else {
+                    self::levels::<L, BITS>(bytes, quad, place)
+                };
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let values = four_values::<L>(activations, (at + row) * GROUP + quad * 4);
+                for (sum, levels) in sums.iter_mut().zip(registers) {
+                    *sum = L::dot::<BITS>(*sum, levels, values);
+                }
+            }
+        }
+        for (whole, sums) in whole.iter_mut().zip(sums) {
+            for (whole, sum) in whole.iter_mut().zip(sums) {
+                *whole = L::widen::<BITS>(*whole, sum);
             }
         }
     }
@@ -351,6 +396,7 @@ unsafe fn block_rows<
     const LEAST: bool,
     const SPREAD: bool,
     const ROWS: usize,
+    const WIDTH: usize,
 >(
     bytes: *const u8,
     spread: *const u8,
@@ -361,13 +407,13 @@ unsafe fn block_rows<
     let quads = QUADS / SCALES;
     let most = most_quads::<L, BITS, SCALES>();
     let run = if most < quads { most } else { quads };
-    for outputs in (0..TILE).step_by(2 * L::COUNT) {
+    for outputs in (0..TILE).step_by(WIDTH * L::COUNT) {
         // SAFETY: the caller vouches for the sizes: every number of the block is read once, and `out` has 32 numbers a
         // row.
         unsafe {
             let scales = bytes.add(GROUPS * level_bytes(BITS) + outputs);
             let leasts = scales.add(GROUPS * SCALES * TILE);
-            let mut whole = [[L::splat(0); 2]; ROWS];
+            let mut whole = [[L::splat(0); WIDTH]; ROWS];
             for group in 0..GROUPS {
                 if !SPREAD && outputs == 0 {
                     let leasts = if LEAST { (GROUPS + 2) * TILE } else { 0 };
@@ -376,16 +422,19 @@ unsafe fn block_rows<
                 }
                 for part in 0..SCALES {
                     let scales = scales.add((group * SCALES + part) * TILE);
-                    let scales = [L::load_scales(scales), L::load_scales(scales.add(L::COUNT))];
+                    let mut factors = [L::splat(0); WIDTH];
+                    for (register, factor) in factors.iter_mut().enumerate() {
+                        *factor = L::load_scales(scales.add(register * L::COUNT));
+                    }
                     for start in (part * quads..(part + 1) * quads).step_by(run) {
-                        let mut sums = [[L::splat(0); 2]; ROWS];
+                        let mut sums = [[L::splat(0); WIDTH]; ROWS];
                         // Rolled: else the compiler would load the values of all quads before the first product, more
                         // than there are registers, and put them away. A Zen 4 is 2 to 7 % faster for it.
                         let end = if SPREAD && L::ROLLED { black_box(start + run) } else { start + run };
                         for quad in start..end {
-                            let mut both = [L::splat(0); 2];
-                            for (half, levels) in both.iter_mut().enumerate() {
-                                let place = (outputs + half * L::COUNT) * 4;
+                            let mut registers = [L::splat(0); WIDTH];
+                            for (register, levels) in registers.iter_mut().enumerate() {
+                                let place = (outputs + register * L::COUNT) * 4;
                                 *levels = if SPREAD {
                                     L::load(spread.add((group * QUADS + quad) * QUAD_BYTES + place))
                                 } else {
@@ -396,51 +445,51 @@ unsafe fn block_rows<
                                 let part = group / 2 * BLOCK_PART + group % 2 * GROUP;
                                 let place = block_row(at + row) + part + quad * 4;
                                 let values = four_values::<L>(activations, place);
-                                for (sum, levels) in sums.iter_mut().zip(both) {
+                                for (sum, levels) in sums.iter_mut().zip(registers) {
                                     *sum = L::dot::<BITS>(*sum, levels, values);
                                 }
                             }
                         }
                         for (whole, sums) in whole.iter_mut().zip(sums) {
-                            for half in 0..2 {
-                                whole[half] = L::add_scaled(whole[half], sums[half], scales[half]);
+                            for register in 0..WIDTH {
+                                whole[register] = L::add_scaled(whole[register], sums[register], factors[register]);
                             }
                         }
                     }
                 }
             }
 
-            let mut less = [[L::splat(0); 2]; ROWS];
+            let mut less = [[L::splat(0); WIDTH]; ROWS];
             let (pairs, first_sum) = if LEAST { (leasts, GROUPS) } else { (scales, 0) };
             for pair in 0..if LEAST { GROUPS / 2 } else { GROUPS } {
-                for half in 0..2 {
-                    let pairs = pairs.add(2 * pair * TILE + half * L::COUNT);
+                for register in 0..WIDTH {
+                    let pairs = pairs.add(2 * pair * TILE + register * L::COUNT);
                     let numbers = L::load_pairs(pairs, pairs.add(TILE));
                     for (row, less) in less.iter_mut().enumerate() {
                         let sums = *activations.sums().get_unchecked((at + row) * BLOCK_SUMS + first_sum + pair);
-                        less[half] = L::dot_pairs(less[half], numbers, L::splat(sums));
+                        less[register] = L::dot_pairs(less[register], numbers, L::splat(sums));
                     }
                 }
             }
 
             let halves = leasts.add(if LEAST { GROUPS * TILE } else { 0 }).add(outputs);
-            for half in 0..2 {
-                let scale = L::load_halves(halves.add(half * L::COUNT * 2));
+            for register in 0..WIDTH {
+                let scale = L::load_halves(halves.add(register * L::COUNT * 2));
                 let least = if LEAST {
-                    let least = L::load_halves(halves.add((TILE + half * L::COUNT) * 2));
+                    let least = L::load_halves(halves.add((TILE + register * L::COUNT) * 2));
                     L::add_product(L::splat_real(0.0), least, L::splat_real(-1.0))
                 } else {
                     L::splat_real(0.0)
                 };
                 for row in 0..ROWS {
-                    let out = out.add(row).cast::<f32>().add(outputs + half * L::COUNT);
+                    let out = out.add(row).cast::<f32>().add(outputs + register * L::COUNT);
                     let scale_of_row = L::splat_real(*activations.scales.get_unchecked(at + row));
                     let value = if LEAST {
-                        let value = L::add_product(L::splat_real(0.0), L::real(whole[row][half]), scale);
-                        L::add_product(value, L::real(less[row][half]), least)
+                        let value = L::add_product(L::splat_real(0.0), L::real(whole[row][register]), scale);
+                        L::add_product(value, L::real(less[row][register]), least)
                     } else {
                         const { assert!(ZERO_OF_BLOCKS == 32, "what `less_zeros` multiplies with") };
-                        let whole = L::less_zeros(whole[row][half], less[row][half]);
+                        let whole = L::less_zeros(whole[row][register], less[row][register]);
                         L::add_product(L::splat_real(0.0), L::real(whole), scale)
                     };
                     L::store(out, L::add_product(L::load_reals(out), value, scale_of_row));
