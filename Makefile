@@ -4,7 +4,7 @@ CARGO ?= cargo
 MODELS_DIR ?= $(or $(PREMISE_MODELS_DIR),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/premise/models)
 TEST_ENV = PREMISE_MODELS_DIR="$(MODELS_DIR)" PREMISE_GENERATOR=smollm2-135m
 
-.PHONY: demo test format lint docs unit browser test-models test-tools help
+.PHONY: demo test format lint docs unit browser sanitize test-models test-tools help
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,11 @@ unit: test-models test-tools ## Tests of the code, with the real small models
 
 test-tools: ## Install what the tests need
 	tools/browser-test-needs.sh
+
+sanitize: test-models ## Tests of the engine that runs models, this crate's code with AddressSanitizer (Linux on x86-64)
+	binary="$$($(CARGO) rustc --lib --profile test --locked --message-format json -- -Zsanitizer=address \
+		| python3 -c 'import json,sys; print(*filter(None, (json.loads(line).get("executable") for line in sys.stdin)))')" \
+		&& $(TEST_ENV) ASAN_OPTIONS=detect_leaks=0 "$$binary" generate::
 
 browser: test-models test-tools ## Tests of the page in a real browser, against the real program
 	cd tests/browser && $(TEST_ENV) PREMISE_BIN="$$($(CARGO) metadata --format-version 1 --no-deps --locked \
