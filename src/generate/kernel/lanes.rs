@@ -206,7 +206,7 @@ unsafe fn group_rows<
 ) {
     const { assert!(most_quads::<L, BITS, 1>() >= QUADS / 2, "two runs are a group") };
     // Not asked of the grid, so that the compiler knows it.
-    let size = level_bytes(BITS) + (1 + LEAST as usize) * 2 * TILE;
+    let size = level_bytes(BITS) + (1 + usize::from(LEAST)) * 2 * TILE;
     for outputs in (0..TILE).step_by(WIDTH * L::COUNT) {
         // SAFETY: the caller vouches for the sizes: every group of the tile and of the rows is read once, and `out` has
         // 32 numbers a row.
