@@ -178,13 +178,14 @@ fn between_names(words: &[&str]) -> bool {
 mod tests {
     use super::*;
 
+    fn check(form: Form, questions: &[&str]) {
+        for question in questions {
+            assert_eq!(Form::of(question), form, "{question}");
+        }
+    }
+
     #[test]
     fn the_form_of_an_answer_follows_from_the_question() {
-        let check = |form, questions: &[&str]| {
-            for question in questions {
-                assert_eq!(Form::of(question), form, "{question}");
-            }
-        };
         check(
             Form::YesNo,
             &[
@@ -225,11 +226,6 @@ mod tests {
 
     #[test]
     fn only_what_a_yes_would_answer_is_a_yes_or_no_question() {
-        let check = |form, questions: &[&str]| {
-            for question in questions {
-                assert_eq!(Form::of(question), form, "{question}");
-            }
-        };
         // They ask before they come to a verb.
         check(
             Form::Other,

@@ -14,6 +14,7 @@ use super::{Activations, BLOCK_PART, BLOCK_SUMS, ZERO_OF_BLOCKS, block_row};
 
 /// Quads of inputs in a group.
 pub(super) const QUADS: usize = 8;
+const HALF: usize = QUADS / 2;
 
 /// Registers of one instruction set, each with a number for every one of [`Lanes::COUNT`] outputs.
 ///
@@ -204,7 +205,7 @@ unsafe fn group_rows<
     first: usize,
     out: *mut [f32; TILE],
 ) {
-    const { assert!(most_quads::<L, BITS, 1>() >= QUADS / 2, "two runs are a group") };
+    const { assert!(matches!(most_quads::<L, BITS, 1>(), HALF | QUADS), "one run is a group, or two are") };
     // Not asked of the grid, so that the compiler knows it.
     let size = level_bytes(BITS) + (1 + usize::from(LEAST)) * 2 * TILE;
     for outputs in (0..TILE).step_by(WIDTH * L::COUNT) {
@@ -234,7 +235,14 @@ unsafe fn group_rows<
                 let place = (at, outputs);
                 group_quads::<L, BITS, SPREAD, ROWS, WIDTH, 0>(bytes, size, spread, activations, place, &mut whole);
                 if most_quads::<L, BITS, 1>() < QUADS {
-                    group_quads::<L, BITS, SPREAD, ROWS, WIDTH, 4>(bytes, size, spread, activations, place, &mut whole);
+                    group_quads::<L, BITS, SPREAD, ROWS, WIDTH, HALF>(
+                        bytes,
+                        size,
+                        spread,
+                        activations,
+                        place,
+                        &mut whole,
+                    );
                 }
                 let mut scales = [L::splat_real(0.0); WIDTH];
                 let mut leasts = scales;
