@@ -220,9 +220,10 @@ impl Library {
     ) -> Result<Option<Answer>> {
         let Asking { question, started, retrieve_ms, .. } = asking;
         let (started, retrieve_ms) = (*started, *retrieve_ms);
+        let read = found.to_read();
         let Retrieved { passages, asked, explained, named, searched, trace, .. } = found;
         let (mut evidence, unknown) = tokio::try_join!(
-            self.evidence(&asked, &explained, &passages),
+            self.evidence(&asked, &explained, &read),
             self.unknown_names(question, searched.as_ref(), &passages)
         )?;
         let quotes = evidence.quotes(&explained);
@@ -369,7 +370,7 @@ impl Library {
         let started = Instant::now();
         let found = self.retrieve(request, Steps::all()).await?;
         let asked = found.asked.clone();
-        let mut evidence = self.evidence(&asked, &found.explained, &found.passages).await?;
+        let mut evidence = self.evidence(&asked, &found.explained, &found.to_read()).await?;
         let quotes = evidence.quotes(&found.explained);
         let quotes_ms = millis(started);
         let mut judged = Judged {

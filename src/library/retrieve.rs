@@ -151,6 +151,8 @@ pub(super) struct Retrieved {
     pub understood: Option<String>,
     /// Whether the question names documents that are there.
     pub named: bool,
+    /// Whether no others can be meant.
+    pub is_sure: bool,
     /// Where it was searched for; nothing where there is nothing to search.
     pub searched: Option<(Scope, Filter)>,
     pub trace: Trace,
@@ -170,9 +172,18 @@ impl Retrieved {
             explained: question.to_owned(),
             understood: None,
             named: false,
+            is_sure: false,
             searched: None,
             trace: Trace::default(),
         }
+    }
+
+    /// The passages that are read for an answer: those of the documents that the question names, when no others can be
+    /// meant. Others are found as well where these have few.
+    pub(super) fn to_read(&self) -> Vec<Passage> {
+        let named = |passage: &&Passage| self.trace.named.contains(&passage.document);
+        let all = !self.is_sure || !self.passages.iter().any(|passage| named(&passage));
+        self.passages.iter().filter(|passage| all || named(passage)).cloned().collect()
     }
 }
 
@@ -287,7 +298,8 @@ impl Library {
         let understood = carried.then(|| about.map_or_else(|| asked.clone(), |files| format!("{asked} ({files})")));
         let next_offset = (more && wanted <= MOST_OFFSET).then_some(wanted);
         let explained = with_meaning(&asked);
-        Ok(Retrieved { passages, next_offset, asked, explained, understood, named: named.is_some(), searched, trace })
+        let named = named.is_some();
+        Ok(Retrieved { passages, next_offset, asked, explained, understood, named, is_sure, searched, trace })
     }
 }
 

@@ -1,9 +1,6 @@
 //! The identities of all documents and how rare each of their words is.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    ops::RangeInclusive,
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::question::{Words, can_name, pieces};
 use crate::{
@@ -116,6 +113,11 @@ pub(in crate::library) struct Identities {
     longest_file: usize,
 }
 
+/// Words name a document from this surprise on, in nats: 2.4 is a word that one document in eleven has. Among a few
+/// documents no word is that rare; there, this share of what a word of a single document has is enough.
+const NAMING_NATS: f32 = 2.4;
+const NAMING_SHARE: f32 = 0.75;
+
 /// How much each term of a question tells about which document is meant.
 pub(super) struct Rarities<'a> {
     /// Surprise in nats, by term.
@@ -128,6 +130,16 @@ pub(super) struct Rarities<'a> {
 impl Rarities<'_> {
     pub(super) fn counted(&self, at: u32) -> bool {
         self.in_scope[at as usize]
+    }
+
+    /// Whether so much surprise names a document.
+    pub(super) fn is_naming(&self, surprise: f32) -> bool {
+        surprise >= NAMING_NATS.min(NAMING_SHARE * self.most)
+    }
+
+    /// Whether a term by itself names a document that is none of "theirs".
+    pub(super) fn names_another(&self, is_theirs: impl Fn(&str) -> bool) -> bool {
+        self.surprise.iter().any(|(term, surprise)| self.is_naming(*surprise) && !is_theirs(term))
     }
 }
 
@@ -186,30 +198,37 @@ impl Identities {
         self.with.get(term).map_or(&[], Vec::as_slice)
     }
 
-    /// The documents whose file name stands in the question, with any separators, and the words that it takes there.
-    /// The longest name counts: "nda.pdf" is not meant by "acme nda.pdf" when there is such a file.
+    /// The documents whose file names stand in the question, with any separators, and the words that these take there.
+    /// Longer names come first: "nda.pdf" is not meant by "acme nda.pdf" when there is such a file.
     pub(super) fn by_file_name(
         &self,
         words: &Words,
         scope: &Scope,
         allowed: &dyn Fn(usize) -> bool,
-    ) -> Option<(Vec<DocumentId>, RangeInclusive<usize>)> {
+    ) -> Option<(Vec<DocumentId>, HashSet<usize>)> {
         let pieces = words.pieces();
+        let mut taken = vec![false; pieces.len()];
+        let mut documents = Vec::new();
         for length in (2..=self.longest_file.min(pieces.len())).rev() {
-            for window in pieces.windows(length) {
+            for (start, window) in pieces.windows(length).enumerate() {
+                let span = start..start + length;
+                if taken[span.clone()].contains(&true) {
+                    continue;
+                }
                 let name: Vec<String> = window.iter().map(|(_, piece)| piece.clone()).collect();
                 let found = self.by_file.get(&name).into_iter().flatten().map(|at| *at as usize);
-                let mut documents: Vec<_> = found
-                    .filter(|at| scope.contains(self.at(*at).collection) && allowed(*at))
-                    .map(|at| self.at(at).id)
-                    .collect();
-                documents.dedup();
-                if !documents.is_empty() {
-                    return Some((documents, window[0].0..=window[length - 1].0));
+                let found = found.filter(|at| scope.contains(self.at(*at).collection) && allowed(*at));
+                for at in found {
+                    let id = self.at(at).id;
+                    taken[span.clone()].fill(true);
+                    if !documents.contains(&id) {
+                        documents.push(id);
+                    }
                 }
             }
         }
-        None
+        let of_names = pieces.iter().zip(&taken).filter(|(_, taken)| **taken).map(|((at, _), _)| *at).collect();
+        (!documents.is_empty()).then_some((documents, of_names))
     }
 
     /// How rare the question's terms are as names: among identities, and in the running text of a sample of the others,

@@ -20,14 +20,10 @@ pub(super) struct Named {
     pub documents: Vec<DocumentId>,
     /// The question without the words that named them, to be searched within them.
     pub question: String,
-    /// So much speaks for these documents that nothing else can be meant.
+    /// So much speaks for these documents, and nothing for others, that nothing else can be meant.
     pub is_sure: bool,
 }
 
-/// Words name a document from this surprise on, in nats: 2.4 is a word that one document in eleven has. Among a few
-/// documents no word is that rare; there, this share of what a word of a single document has is enough.
-const NAMING_NATS: f32 = 2.4;
-const NAMING_SHARE: f32 = 0.75;
 /// A word that tells documents apart has this share of it.
 const TELLING_SHARE: f32 = 0.5;
 /// With this much of it, so with three names or so, nothing else can be meant; with less, other documents stay in sight.
@@ -47,12 +43,15 @@ pub(super) fn named(
 ) -> Option<Named> {
     let words = Words::of(question);
     let allowed = |at: usize| within.is_none_or(|within| within.contains(&identities.at(at).id));
-    if let Some((documents, span)) = identities.by_file_name(&words, scope, &allowed) {
-        let rest = words.without(|at| if span.contains(&at) { Kind::Naming } else { Kind::Other });
-        return Some(Named { documents, question: rest, is_sure: true });
+    let rarity = identities.rarities(&words, scope);
+    if let Some((documents, of_names)) = identities.by_file_name(&words, scope, &allowed) {
+        let question = words.without(|at| if of_names.contains(&at) { Kind::File } else { words.unnamed(at) });
+        let is_theirs =
+            |term: &str| identities.with(term).iter().any(|at| documents.contains(&identities.at(*at as usize).id));
+        let is_sure = !rarity.names_another(is_theirs);
+        return Some(Named { documents, question, is_sure });
     }
 
-    let rarity = identities.rarities(&words, scope);
     let mut evidence = vec![0.0_f32; identities.len()];
     for (term, surprise) in &rarity.surprise {
         for &at in identities.with(term) {
@@ -62,19 +61,19 @@ pub(super) fn named(
         }
     }
     let best = evidence.iter().copied().max_by(f32::total_cmp).filter(|best| *best > 0.0)?;
-    if best < NAMING_NATS.min(NAMING_SHARE * rarity.most) {
+    if !rarity.is_naming(best) {
         return None;
     }
     let likely =
         evidence.into_iter().enumerate().filter(|(at, evidence)| *evidence >= AS_LIKELY * best && allowed(*at));
     let mut ranked: Vec<(usize, f32)> = likely.collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let is_sure = best >= SURE_SHARE * rarity.most;
+    let is_plain = best >= SURE_SHARE * rarity.most;
     let speaks = |terms: &HashSet<String>| {
         let evidence: f32 = rarity.surprise.iter().filter(|(term, _)| terms.contains(**term)).map(|(_, s)| s).sum();
         evidence >= AS_LIKELY * best
     };
-    if !is_sure && !ranked.iter().all(|(at, _)| identities.at(*at).is_called(speaks)) {
+    if !is_plain && !ranked.iter().all(|(at, _)| identities.at(*at).is_called(speaks)) {
         return None;
     }
     if ranked.is_empty() || ranked.len() > MOST_NAMED {
@@ -82,11 +81,12 @@ pub(super) fn named(
     }
     let is_theirs = |term: &str| ranked.iter().any(|(at, _)| identities.at(*at).has(term));
     let question = words.without(|at| match words.term(at) {
-        None => Kind::Common,
-        Some(term) if !is_theirs(term) => Kind::Other,
+        Some(term) if !is_theirs(term) => words.unnamed(at),
         Some(term) if rarity.surprise.get(term).is_some_and(|s| *s >= TELLING_SHARE * rarity.most) => Kind::Naming,
         Some(_) => Kind::Theirs,
+        None => Kind::Common,
     });
+    let is_sure = is_plain && !rarity.names_another(is_theirs);
     Some(Named { documents: ranked.iter().map(|(at, _)| identities.at(*at).id).collect(), question, is_sure })
 }
 

@@ -1,6 +1,6 @@
 //! A question as words, some of which name documents, and the question without those.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use crate::sparse;
 
@@ -9,13 +9,27 @@ use crate::sparse;
 pub(super) enum Kind {
     /// Says which document is meant.
     Naming,
+    /// Does so as a part of its file name, however long that is.
+    File,
     /// Is in the names of the document too, but in many others as well: agreement, lease, the.
     Theirs,
     /// Is among the commonest words.
     Common,
+    /// Leads to a name: "according to", "in the file titled".
+    Leading,
     /// Belongs to what is asked.
     Other,
 }
+
+/// Words that lead to a name, as terms.
+static LEADING: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    const WORDS: &str = "according attached attachment called concerning copy document entitled file following look \
+        named pdf per read regarding respect scan text titled under version within";
+    sparse::terms(WORDS).collect()
+});
+
+/// Marks that part clauses; some others do where a blank follows.
+const PARTING: [char; 7] = [';', ':', '?', '!', '\n', '–', '—'];
 
 /// A question's words with their terms and places.
 pub(super) struct Words<'a> {
@@ -35,11 +49,20 @@ impl<'a> Words<'a> {
 
     /// The different terms that can name something: not the commonest words, letters and short numbers.
     pub(super) fn terms(&self) -> impl Iterator<Item = &str> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         self.words
             .iter()
             .filter_map(|(_, term)| term.as_deref())
             .filter(move |term| can_name(term) && seen.insert(*term))
+    }
+
+    /// What a word does that is in the name of no document that is meant.
+    pub(super) fn unnamed(&self, at: usize) -> Kind {
+        match self.term(at) {
+            None => Kind::Common,
+            Some(term) if LEADING.contains(term) => Kind::Leading,
+            Some(_) => Kind::Other,
+        }
     }
 
     /// Runs of letters or digits in lower case, with the word that each is of: `a_1.PDF` is `a`, `1`, `pdf`.
@@ -63,7 +86,8 @@ impl<'a> Words<'a> {
             let mut before_went = false;
             for clause in &clauses {
                 let count = |wanted: Kind| kinds[clause.clone()].iter().filter(|kind| **kind == wanted).count();
-                let (naming, theirs, other) = (count(Kind::Naming), count(Kind::Theirs), count(Kind::Other));
+                let naming = count(Kind::Naming) + count(Kind::File).min(1);
+                let (theirs, other) = (count(Kind::Theirs), count(Kind::Other));
                 // "…, Inc; what is": the rest of a name that a comma parted goes with it.
                 before_went = (naming > 0 && naming + theirs > other) || (before_went && naming + other == 0);
                 if before_went && whole_clauses {
@@ -95,6 +119,16 @@ impl<'a> Words<'a> {
                     rest.push(' ');
                 }
             }
+            // "Under section 5 of 183.pdf, does": the mark stays where the last word goes.
+            if let Some((last, next)) = clause.clone().last().zip(self.words.get(clause.end))
+                && !kept[last]
+                && kept[clause.clone()].contains(&true)
+            {
+                let between = &self.text[self.words[last].0.end..next.0.start];
+                rest.truncate(rest.trim_end().len());
+                rest.extend(between.chars().find(|c| PARTING.contains(c) || [',', '.'].contains(c)));
+                rest.push(' ');
+            }
         }
         let rest = rest.trim_end();
         let mark = if self.text.trim_end().ends_with('?') && !rest.ends_with('?') { "?" } else { "" };
@@ -108,7 +142,7 @@ impl<'a> Words<'a> {
         let mut start = 0;
         for at in 1..self.words.len() {
             let between = &self.text[self.words[at - 1].0.end..self.words[at].0.start];
-            let parts = between.contains([';', ':', '?', '!', '\n', '–', '—'])
+            let parts = between.contains(PARTING)
                 || between.contains(", ")
                 || between.contains(". ")
                 || between.contains(" - ");
@@ -128,11 +162,12 @@ impl<'a> Words<'a> {
 fn naming_runs(kinds: &[Kind], clause: Range<usize>) -> Vec<Range<usize>> {
     let mut start = clause.start;
     kinds[clause]
-        .split(|kind| *kind == Kind::Other)
+        .split(|kind| matches!(kind, Kind::Other | Kind::Leading))
         .filter_map(|stretch| {
             let from = start;
             start += stretch.len() + 1;
-            let naming: Vec<usize> = (0..stretch.len()).filter(|at| stretch[*at] == Kind::Naming).collect();
+            let names = |at: &usize| matches!(stretch[*at], Kind::Naming | Kind::File);
+            let naming: Vec<usize> = (0..stretch.len()).filter(names).collect();
             let (first, last) = (*naming.first()?, *naming.last()?);
             if naming.len() == 1 {
                 return Some(from + first..from + last + 1);

@@ -83,6 +83,35 @@ fn a_file_name_is_decisive_with_any_separators() {
     check("According to acme holdings inc 20180417 ex 10.1 lease, who insures?", &[0], "who insures?");
     check("Is a breach defined in orchid nda.pdf?", &[4], "Is a breach defined in?");
     check("Is a breach defined in nda.pdf?", &[3], "Is a breach defined in?");
+    check("What is in 183.pdf?", &[5], "What is in 183.pdf?");
+}
+
+#[test]
+fn what_leads_to_a_name_goes_with_it() {
+    for lead in ["In the document \"183.pdf\": ", "According to 183.pdf, ", "Under the attached file 183.pdf; "] {
+        check(&format!("{lead}Does the client pay fees?"), &[5], "Does the client pay fees?");
+    }
+    check("Under section 5 of \"183.pdf\": does the client pay?", &[5], "Under section 5 of: does the client pay?");
+    check("In clause 7 of the attached file 183.pdf, who pays?", &[5], "In clause 7 of the attached file, who pays?");
+    check("According to Corvid's document, who pays?", &[9], "who pays?");
+    check("Does the document 183.pdf allow fees?", &[5], "Does the document allow fees?");
+}
+
+#[test]
+fn a_question_may_name_several_files() {
+    check("Do 183.pdf and orchid nda.pdf allow fees?", &[4, 5], "Do allow fees?");
+    check("Do orchid nda.pdf and nda.pdf allow fees?", &[4, 3], "Do allow fees?");
+}
+
+#[test]
+fn nothing_else_is_meant_unless_it_is_named_too() {
+    let scope = Scope::new([CollectionId(Uuid::nil())]).expect("one collection");
+    let is_sure = |question| named(&contracts(), question, &scope, None).expect("names a document").is_sure;
+    assert!(is_sure("What notice does 183.pdf require?"));
+    assert!(is_sure("What notice does 183.pdf require of Brooks Bottling?"));
+    assert!(!is_sure("Does 183.pdf require more notice than the Acme lease?"));
+    assert!(is_sure("Is there a cap in the Acme Holdings lease with Bolt of EX-10.1?"));
+    assert!(!is_sure("Is the cap in the Acme Holdings lease with Bolt of EX-10.1 higher than Fazync's?"));
 }
 
 #[test]
