@@ -13,14 +13,16 @@ use std::arch::x86_64::{
     _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_ps,
     _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16, _mm512_ternarylogic_epi32,
 };
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use super::super::buffers::{BUFFER_ALIGN, Buffer};
 use super::super::levels::{BLOCK, GROUP, GROUPS};
 use super::super::packed::{QUAD_BYTES, TILE, Tile, level_bytes, span_bytes};
 use super::avx512::{self, Avx512};
 use super::lanes::{Lanes, QUADS, by_grid, levels};
-use super::{Activations, BLOCK_SUMS, ROW_STEP, ZERO_OF_BLOCKS, block_row};
+use super::{Activations, BLOCK_SUMS, ROW_BLOCK, ROW_STEP, ZERO_OF_BLOCKS, block_row};
 
 /// Fewer rows are sooner done without tiles, which always compute 16.
 const FEWEST_ROWS: usize = 8;
@@ -100,33 +102,19 @@ const SUMS: usize = SIDE * 64;
 /// Rows that are finished between two pieces of assembly.
 const PART: usize = ROW_STEP / 4;
 
-/// Multiplies one unit in four parts, and finishes a quarter of the rows of the one before after each.
-macro_rules! while_finishing {
-    (
-        $unit:ident, $units:ident, $all_sums:ident, $multiply:ident($values:ident, $levels:ident),
-        |$before:ident, $part:ident, $sums:ident| $finish:block
-    ) => {
-        while_finishing!(@part 0, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
-        while_finishing!(@part 1, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
-        while_finishing!(@part 2, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
-        while_finishing!(@part 3, $unit, $units, $all_sums, $multiply, $values, $levels, $before, $part, $sums, $finish);
-        if $unit < $units {
-            store_sums(&mut $all_sums[$unit % 2]);
-        }
+/// The same for each quarter of a unit, which is a constant for the assembly in it.
+macro_rules! for_quarters {
+    ($quarter:ident => $body:block) => {
+        for_quarters!(@one 0, $quarter, $body);
+        for_quarters!(@one 1, $quarter, $body);
+        for_quarters!(@one 2, $quarter, $body);
+        for_quarters!(@one 3, $quarter, $body);
     };
-    (
-        @part $number:literal, $unit:ident, $units:ident, $all_sums:ident, $multiply:ident, $values:ident, $levels:ident,
-        $before:ident, $part:ident, $sums:ident, $finish:block
-    ) => {
-        if $unit < $units {
-            $multiply::<$number>($values, $levels);
-        }
-        if let Some($before) = $unit.checked_sub(1) {
-            let $part = $number;
-            let $sums = $all_sums[$before % 2].0.as_ptr().add($part / 2 * 2 * SUMS + $part % 2 * PART * 64);
-            $finish
-        }
-    };
+    (@one $number:literal, $quarter:ident, $body:block) => {{
+        #[expect(non_upper_case_globals, reason = "it stands for a variable")]
+        const $quarter: usize = $number;
+        $body
+    }};
 }
 
 /// The product with a tile of blocks. While 32 rows are multiplied with 16 outputs, the sums of those before them are
@@ -141,28 +129,42 @@ unsafe fn blocks<const BITS: usize, const SCALES: usize, const LEAST: bool>(
     rows: Range<usize>,
     out: &mut [[f32; TILE]],
 ) {
-    out.fill([0.0; TILE]);
-    // Of each half of the outputs, the lower bytes and then the upper ones.
-    let mut spread = Lines([0; 4 * HALF_BLOCK]);
-    let mut sums = [Lines([0; 4 * SUMS]), Lines([0; 4 * SUMS])];
+    // Of each half of the outputs, the lower bytes and then the upper ones. To clear it for each tile would take time.
+    let mut spread = MaybeUninit::<Lines<{ 4 * HALF_BLOCK }>>::uninit();
+    let spread = spread.as_mut_ptr().cast::<u8>();
+    let mut sums = MaybeUninit::<[Lines<{ 4 * SUMS }>; 2]>::uninit();
+    let sums = sums.as_mut_ptr().cast::<u8>();
+    let sums_of = |unit: usize| sums.wrapping_add(unit % 2 * 4 * SUMS);
+    let zeros = Lines([0; SIDE * 4]);
     let units = 2 * (out.len() / ROW_STEP);
     for block in 0..activations.spans {
         // SAFETY: the block is inside the tile, and every place that is read or written inside its buffer: rows that
         // the tiles take beyond `rows` are in the room for them.
         unsafe {
             let bytes = tile.bytes.as_ptr().add(block * span_bytes(tile.grid));
-            spread_block::<BITS, SCALES>(bytes, &mut spread);
+            spread_block::<BITS, SCALES>(bytes, spread);
             let numbers = bytes.add(GROUPS * (level_bytes(BITS) + SCALES * TILE));
             let of_half = [Numbers::of_block::<LEAST>(numbers, 0), Numbers::of_block::<LEAST>(numbers, 1)];
             let at = activations.place(block, rows.start);
             for unit in 0..=units {
                 let values = activations.values().as_ptr().add(block_row(at + unit / 2 * ROW_STEP));
-                let levels = spread.0.as_ptr().add(unit % 2 * 2 * HALF_BLOCK);
-                while_finishing!(unit, units, sums, multiply_quarter(values, levels), |before, part, sums| {
-                    let row = before / 2 * ROW_STEP + part * PART;
-                    let out = out.as_mut_ptr().add(row).cast::<f32>().add(before % 2 * SIDE);
-                    finish_block_rows::<LEAST>(&of_half[before % 2], activations, at + row, sums, out);
+                let levels = spread.add(unit % 2 * 2 * HALF_BLOCK);
+                for_quarters!(quarter => {
+                    if unit < units {
+                        multiply_quarter::<quarter>(values, levels);
+                    }
+                    // Of the rows before, so that tiles and vectors are busy at the same time.
+                    if let Some(before) = unit.checked_sub(1) {
+                        let sums = sums_of(before).add(quarter / 2 * 2 * SUMS + quarter % 2 * PART * 64);
+                        let row = before / 2 * ROW_STEP + quarter * PART;
+                        let out = out.as_mut_ptr().add(row).cast::<f32>().add(before % 2 * SIDE);
+                        let so_far = if block == 0 { (zeros.0.as_ptr().cast(), 0) } else { (out.cast_const(), TILE) };
+                        finish_block_rows::<LEAST>(&of_half[before % 2], activations, at + row, sums, so_far, out);
+                    }
                 });
+                if unit < units {
+                    store_sums(sums_of(unit));
+                }
             }
         }
     }
@@ -204,16 +206,18 @@ impl Numbers {
     }
 }
 
-/// Adds the sums of [`PART`] rows to `out`; the sums of the upper bytes are a tile behind those of the lower ones.
+/// Adds the sums of [`PART`] rows to what there is so far, a row each `stride`; the sums of the upper bytes are a tile behind
+/// those of the lower ones.
 ///
 /// # Safety
-/// The CPU has the instructions; the rows from `at` have room in the activations, in `sums` and in `out`.
+/// The CPU has the instructions; the rows from `at` have room in the activations, in `sums`, in `so_far` and in `out`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn finish_block_rows<const LEAST: bool>(
     numbers: &Numbers,
     activations: &Activations,
     at: usize,
     sums: *const u8,
+    (so_far, stride): (*const f32, usize),
     out: *mut f32,
 ) {
     for row in 0..PART {
@@ -232,8 +236,8 @@ unsafe fn finish_block_rows<const LEAST: bool>(
                 value = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(less), numbers.least, value);
             }
             let scale = _mm512_set1_ps(*activations.scales.as_ptr().add(at + row));
-            let out = out.add(row * TILE);
-            _mm512_storeu_ps(out, _mm512_fmadd_ps(value, scale, _mm512_loadu_ps(out)));
+            let so_far = _mm512_loadu_ps(so_far.add(row * stride));
+            _mm512_storeu_ps(out.add(row * TILE), _mm512_fmadd_ps(value, scale, so_far));
         }
     }
 }
@@ -243,10 +247,7 @@ unsafe fn finish_block_rows<const LEAST: bool>(
 /// # Safety
 /// The CPU has the instructions, and `bytes` are those of a block.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn spread_block<const BITS: usize, const SCALES: usize>(
-    bytes: *const u8,
-    spread: &mut Lines<{ 4 * HALF_BLOCK }>,
-) {
+unsafe fn spread_block<const BITS: usize, const SCALES: usize>(bytes: *const u8, spread: *mut u8) {
     let low_bytes = _mm512_set1_epi16(0xFF);
     for half in 0..2 {
         for group in 0..GROUPS {
@@ -269,7 +270,7 @@ unsafe fn spread_block<const BITS: usize, const SCALES: usize>(
                         let low = select(low_bytes, even, _mm512_slli_epi16::<8>(odd));
                         let high = select(low_bytes, _mm512_srai_epi16::<8>(even), odd);
                         let place = half * 2 * HALF_BLOCK + (group * QUADS + quad) * SIDE * 4;
-                        let place = spread.0.as_mut_ptr().add(place);
+                        let place = spread.add(place);
                         _mm512_storeu_si512(place.cast(), low);
                         _mm512_storeu_si512(place.add(HALF_BLOCK).cast(), high);
                     }
@@ -326,24 +327,41 @@ unsafe fn clear_sums() {
 }
 
 /// # Safety
-/// Tiles are shaped.
+/// Tiles are shaped, and `sums` has room for four.
 #[inline]
-unsafe fn store_sums(sums: &mut Lines<{ 4 * SUMS }>) {
-    // SAFETY: the caller vouches for the instructions; the four tiles fill `sums`.
+unsafe fn store_sums(sums: *mut u8) {
+    // SAFETY: the caller vouches for the instructions and the place.
     unsafe {
         asm!(
             "tilestored [{sums} + {line}], tmm0",
             "tilestored [{sums} + {line} + 1024], tmm1",
             "tilestored [{sums} + {line} + 2048], tmm2",
             "tilestored [{sums} + {line} + 3072], tmm3",
-            sums = in(reg) sums.0.as_mut_ptr(),
+            sums = in(reg) sums,
             line = in(reg) 64_usize,
             options(nostack),
         );
     }
 }
 
-/// The product with a tile of groups; sums are finished as in [`blocks`].
+/// Groups whose levels are spread at once: few enough that these and the values of 16 rows stay in the nearest cache.
+const SLAB: usize = 8;
+
+/// What [`groups`] works with.
+struct Slab {
+    /// How many groups are in it.
+    groups: usize,
+    /// Levels without their zero, of each group quad by quad.
+    levels: Lines<{ SLAB * GROUP * TILE }>,
+    /// Scales and leasts of each half of the outputs.
+    numbers: [[[__m512; 2]; 2]; SLAB],
+    /// Sums of the values of each row.
+    of_rows: [[f32; ROW_BLOCK]; SLAB],
+    /// Two tiles as they are stored.
+    sums: Lines<{ 2 * SUMS }>,
+}
+
+/// The product with a tile of groups. The products of 16 rows with 16 outputs stay in registers over a slab of groups.
 ///
 /// # Safety
 /// As [`multiply`], with tiles shaped for 32 values.
@@ -354,120 +372,163 @@ unsafe fn groups<const BITS: usize, const LEAST: bool>(
     rows: Range<usize>,
     out: &mut [[f32; TILE]],
 ) {
-    out.fill([0.0; TILE]);
-    let mut spread = Lines([0; GROUP * TILE]);
-    let mut sums = [Lines([0; 4 * SUMS]), Lines([0; 4 * SUMS])];
-    let units = out.len() / ROW_STEP;
-    for group in 0..activations.spans {
-        // SAFETY: the group is inside the tile, and every place that is read or written inside its buffer: rows that
+    let padded = rows.len().next_multiple_of(SIDE);
+    assert!(padded <= ROW_BLOCK);
+    const { assert!(align_of::<Slab>() <= BUFFER_ALIGN) }
+    let mut room = Buffer::new(size_of::<Slab>() / size_of::<f32>());
+    // SAFETY: as large and as aligned; any bits are numbers. To have it on the stack, it would be cleared for each tile.
+    #[expect(clippy::cast_ptr_alignment, reason = "asserted above")]
+    let slab = unsafe { &mut *room.as_mut_ptr().cast::<Slab>() };
+    for first in (0..activations.spans).step_by(SLAB) {
+        slab.groups = SLAB.min(activations.spans - first);
+        let at = activations.place(first, rows.start);
+        // SAFETY: the groups are inside the tile, and every place that is read or written inside its buffer: rows that
         // the tiles take beyond `rows` are in the room for them.
         unsafe {
-            let bytes = tile.bytes.as_ptr().add(group * span_bytes(tile.grid));
-            let zero = _mm512_set1_epi8(tile.grid.zero.cast_signed());
-            for at in 0..2 * QUADS {
-                let levels = levels::<Avx512, BITS>(bytes, at / 2, at % 2 * SIDE * 4);
-                Avx512::store_bytes(spread.0.as_mut_ptr().add(at * SIDE * 4), _mm512_sub_epi8(levels, zero));
+            for group in 0..slab.groups {
+                let bytes = tile.bytes.as_ptr().add((first + group) * span_bytes(tile.grid));
+                slab.take_group::<BITS, LEAST>(group, bytes, tile.grid.zero.cast_signed());
+                if LEAST {
+                    let sums = activations.sums().as_ptr().add(at + group * activations.room);
+                    for row in (0..padded).step_by(SIDE) {
+                        let sums = _mm512_cvtepi32_ps(_mm512_loadu_si512(sums.add(row).cast()));
+                        _mm512_storeu_ps(slab.of_rows[group].as_mut_ptr().add(row), sums);
+                    }
+                }
             }
-            let numbers = bytes.add(level_bytes(BITS));
-            let of_half = [Numbers::of_group::<LEAST>(numbers, 0), Numbers::of_group::<LEAST>(numbers, 1)];
-            let at = activations.place(group, rows.start);
-            for unit in 0..=units {
-                let values = activations.values().as_ptr().add((at + unit * ROW_STEP) * GROUP);
-                let levels = spread.0.as_ptr();
-                while_finishing!(unit, units, sums, multiply_sixteenth(values, levels), |before, part, sums| {
-                    let row = before * ROW_STEP + part * PART;
-                    let out = out.as_mut_ptr().add(row).cast::<f32>();
-                    finish_group_rows::<LEAST>(&of_half, activations, at + row, sums, out);
-                });
+            for row in (0..padded).step_by(SIDE) {
+                for half in 0..2 {
+                    slab.multiply::<LEAST>(activations, (at + row, row), half, first == 0, out);
+                }
             }
         }
     }
 }
 
-impl Numbers {
-    /// Those of one half of the outputs of a group, whose half floats are at `numbers`.
+impl Slab {
+    /// Spreads the levels and numbers of a group.
     ///
     /// # Safety
-    /// The CPU has the instructions, and the numbers are there.
+    /// The CPU has the instructions, and `bytes` are those of a group.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn of_group<const LEAST: bool>(numbers: *const u8, half: usize) -> Self {
-        // SAFETY: passed on from this function's contract.
+    unsafe fn take_group<const BITS: usize, const LEAST: bool>(&mut self, group: usize, bytes: *const u8, zero: i8) {
+        let zero = _mm512_set1_epi8(zero);
+        // SAFETY: the group holds as many levels and numbers, and there is a place for each group of a slab.
         unsafe {
-            let numbers = numbers.add(half * SIDE * 2);
-            let least = if LEAST { Avx512::load_halves(numbers.add(TILE * 2)) } else { _mm512_setzero_ps() };
-            Self { scale: Avx512::load_halves(numbers), least, pairs: [_mm512_setzero_si512(); GROUPS / 2] }
-        }
-    }
-}
-
-/// Adds the sums of [`PART`] rows and all outputs to `out`; those of the second half are a tile behind the first.
-///
-/// # Safety
-/// As [`finish_block_rows`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn finish_group_rows<const LEAST: bool>(
-    of_half: &[Numbers; 2],
-    activations: &Activations,
-    at: usize,
-    sums: *const u8,
-    out: *mut f32,
-) {
-    for row in 0..PART {
-        // SAFETY: the caller vouches for the places.
-        unsafe {
-            let scale = _mm512_set1_ps(*activations.scales.as_ptr().add(at + row));
-            let sum = _mm512_cvtepi32_ps(_mm512_set1_epi32(*activations.sums().as_ptr().add(at + row)));
-            for (half, numbers) in of_half.iter().enumerate() {
-                let whole = _mm512_loadu_si512(sums.add(half * SUMS + row * 64).cast());
-                let mut value = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), numbers.scale);
+            let levels_at = self.levels.0.as_mut_ptr().add(group * GROUP * TILE);
+            for at in 0..2 * QUADS {
+                let levels = levels::<Avx512, BITS>(bytes, at / 2, at % 2 * SIDE * 4);
+                Avx512::store_bytes(levels_at.add(at * SIDE * 4), _mm512_sub_epi8(levels, zero));
+            }
+            for half in 0..2 {
+                let halves = bytes.add(level_bytes(BITS) + half * SIDE * 2);
+                self.numbers[group][half][0] = Avx512::load_halves(halves);
                 if LEAST {
-                    value = _mm512_fnmadd_ps(sum, numbers.least, value);
+                    self.numbers[group][half][1] = Avx512::load_halves(halves.add(TILE * 2));
                 }
-                let out = out.add(row * TILE + half * SIDE);
-                _mm512_storeu_ps(out, _mm512_fmadd_ps(value, scale, _mm512_loadu_ps(out)));
+            }
+        }
+    }
+
+    /// Adds the products of 16 rows, the first of which is the activations' `at` and the out's `row`, with one half of the
+    /// outputs to `out`.
+    ///
+    /// # Safety
+    /// As [`multiply`], with tiles shaped for 32 values; the rows are in `out`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn multiply<const LEAST: bool>(
+        &mut self,
+        activations: &Activations,
+        (at, row): (usize, usize),
+        half: usize,
+        is_first: bool,
+        out: &mut [[f32; TILE]],
+    ) {
+        let groups = self.groups;
+        let out = out[row..row + SIDE].as_mut_ptr().cast::<f32>().wrapping_add(half * SIDE);
+        let sums = self.sums.0.as_mut_ptr();
+        let mut all = [_mm512_setzero_ps(); SIDE];
+        // SAFETY: the caller vouches for the places and the instructions.
+        unsafe {
+            if !is_first {
+                for (row, numbers) in all.iter_mut().enumerate() {
+                    *numbers = _mm512_loadu_ps(out.add(row * TILE));
+                }
+            }
+            for step in 0..groups + 2 {
+                // While one group is multiplied, the one before is stored and the one before that finished.
+                if (1..=groups).contains(&step) {
+                    if step % 2 == 1 { store_tile::<0>(sums) } else { store_tile::<1>(sums.add(SUMS)) }
+                }
+                if step < groups {
+                    let values = activations.values().as_ptr().add((at + step * activations.room) * GROUP);
+                    let levels = self.levels.0.as_ptr().add(step * GROUP * TILE + half * SIDE * 4);
+                    if step % 2 == 0 {
+                        multiply_group::<0>(values, levels);
+                    } else {
+                        multiply_group::<1>(values, levels);
+                    }
+                }
+                if let Some(done) = step.checked_sub(2) {
+                    let [scales, leasts] = self.numbers[done][half];
+                    let of_rows = self.of_rows[done].as_ptr().add(row);
+                    let row_scales = activations.scales.as_ptr().add(at + done * activations.room);
+                    for (row, numbers) in all.iter_mut().enumerate() {
+                        let whole = _mm512_loadu_si512(sums.add(done % 2 * SUMS + row * 64).cast());
+                        let mut value = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), scales);
+                        if LEAST {
+                            value = _mm512_fnmadd_ps(_mm512_set1_ps(*of_rows.add(row)), leasts, value);
+                        }
+                        *numbers = _mm512_fmadd_ps(value, _mm512_set1_ps(*row_scales.add(row)), *numbers);
+                    }
+                }
+            }
+            for (row, numbers) in all.iter().enumerate() {
+                _mm512_storeu_ps(out.add(row * TILE), *numbers);
             }
         }
     }
 }
 
-/// Multiplies 16 of 32 rows of 32 values with 16 of 32 outputs: tiles 0 and 1 hold the sums of the first 16 rows, 2 and
-/// 3 those of the others. Must be called for 0 to 3 in order.
+/// Multiplies 16 rows of 32 values with 16 of 32 outputs into a tile of sums, 0 or 1.
 ///
 /// # Safety
-/// Tiles are shaped for 32 values; `values` has 32 rows and `levels` 8 quads of 32 outputs.
+/// Tiles are shaped for 32 values; `values` has 16 rows and `levels` 8 quads of 32 outputs.
 #[inline]
-unsafe fn multiply_sixteenth<const PART: usize>(values: *const i8, levels: *const u8) {
-    // SAFETY: the caller vouches for the places; no tile is used by anything else.
-    unsafe {
-        match PART {
-            0 => {
-                clear_sums();
-                asm!(
-                    "tileloadd tmm6, [{levels} + {quad}]",
-                    "tileloadd tmm4, [{values} + {stride}]",
-                    "tdpbssd tmm0, tmm4, tmm6",
-                    levels = in(reg) levels,
-                    values = in(reg) values,
-                    quad = in(reg) QUAD_BYTES,
-                    stride = in(reg) GROUP,
-                    options(nostack, readonly),
-                );
-            }
-            1 => asm!(
-                "tileloadd tmm7, [{levels} + {quad}]",
-                "tdpbssd tmm1, tmm4, tmm7",
-                levels = in(reg) levels.add(SIDE * 4),
+unsafe fn multiply_group<const TO: usize>(values: *const i8, levels: *const u8) {
+    macro_rules! multiply {
+        ($sums:literal, $values:literal, $levels:literal) => {
+            asm!(
+                concat!("tilezero ", $sums),
+                concat!("tileloadd ", $levels, ", [{levels} + {quad}]"),
+                concat!("tileloadd ", $values, ", [{values} + {stride}]"),
+                concat!("tdpbssd ", $sums, ", ", $values, ", ", $levels),
+                levels = in(reg) levels,
+                values = in(reg) values,
                 quad = in(reg) QUAD_BYTES,
-                options(nostack, readonly),
-            ),
-            2 => asm!(
-                "tileloadd tmm5, [{values} + {stride}]",
-                "tdpbssd tmm2, tmm5, tmm6",
-                values = in(reg) values.add(SIDE * GROUP),
                 stride = in(reg) GROUP,
                 options(nostack, readonly),
-            ),
-            _ => asm!("tdpbssd tmm3, tmm5, tmm7", options(nostack, nomem)),
-        }
+            )
+        };
+    }
+    // SAFETY: the caller vouches for the places; no tile is used by anything else.
+    unsafe { if TO == 0 { multiply!("tmm0", "tmm4", "tmm6") } else { multiply!("tmm1", "tmm5", "tmm7") } }
+}
+
+/// Stores a tile of sums, 0 or 1.
+///
+/// # Safety
+/// Tiles are shaped; `sums` has room for one.
+#[inline]
+unsafe fn store_tile<const FROM: usize>(sums: *mut u8) {
+    // SAFETY: the caller vouches for the place.
+    unsafe {
+        asm!(
+            "tilestored [{sums} + {line}], tmm{from}",
+            sums = in(reg) sums,
+            line = in(reg) 64_usize,
+            from = const FROM,
+            options(nostack),
+        );
     }
 }

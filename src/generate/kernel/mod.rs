@@ -157,23 +157,15 @@ pub(super) struct Activations {
 impl Activations {
     /// Rounds rows of `inputs` numbers, of which each `span` share a scale.
     pub(super) fn new(input: &[f32], inputs: usize, span: usize) -> Self {
-        Self::of(input.len() / inputs, inputs, span, |at, row, numbers| {
-            numbers.copy_from_slice(&input[row * inputs + at * span..][..span]);
-        })
+        Self::of(input.len() / inputs, inputs, span, &Rows { input, inputs })
     }
 
     /// Rounds the rows of `gate` after `activation` has been given the same of `up`.
     pub(super) fn gated(gate: &Tiled, up: &Tiled, span: usize, activation: fn(&mut [f32], &[f32])) -> Self {
-        Self::of(gate.rows, gate.outputs, span, |at, row, numbers| {
-            let mut others = [0.0; BLOCK];
-            gate.read(row, at * span, numbers);
-            up.read(row, at * span, &mut others[..span]);
-            activation(numbers, &others[..span]);
-        })
+        Self::of(gate.rows, gate.outputs, span, &Gated { gate, up, activation })
     }
 
-    /// Rounds what `read` gives for the number of a span and a row.
-    fn of(rows: usize, inputs: usize, span: usize, read: impl Fn(usize, usize, &mut [f32]) + Sync) -> Self {
+    fn of(rows: usize, inputs: usize, span: usize, source: &impl Source) -> Self {
         assert!(inputs.is_multiple_of(span) && span <= BLOCK, "as `Packed::fits` has made sure");
         let spans = inputs / span;
         let room = rows.next_multiple_of(if rows < FEW_ROWS { BLOCK_ROWS } else { ROW_STEP });
@@ -188,15 +180,17 @@ impl Activations {
         let round_span = |part: &mut Span<'_>| {
             let places = part.scales.iter_mut().zip(part.sums.chunks_mut(sums_of_span));
             let (mut numbers, mut rounded) = ([0.0; BLOCK], [0; BLOCK]);
-            let (numbers, rounded) = (&mut numbers[..span], &mut rounded[..span]);
+            let rounded = &mut rounded[..span];
             for (row, (scale, sums)) in places.take(rows).enumerate() {
-                read(part.at, row, numbers);
-                math::round(numbers, rounded, scale);
+                math::round(source.read(row, part.at * span, &mut numbers[..span]), rounded, scale);
                 sum_up(rounded, sums);
-                let row_bytes = span.min(BLOCK_ROW_BYTES);
-                for (n, bytes) in rounded.chunks_exact(row_bytes).enumerate() {
-                    let from = if span == GROUP { row * GROUP } else { block_row(row) + n * BLOCK_PART };
-                    part.values[from..][..row_bytes].copy_from_slice(bytes);
+                if span == GROUP {
+                    part.values.as_chunks_mut::<GROUP>().0[row] = rounded.as_chunks().0[0];
+                } else {
+                    let places = &mut part.values[block_row(row)..];
+                    for (n, bytes) in rounded.as_chunks::<BLOCK_ROW_BYTES>().0.iter().enumerate() {
+                        places[n * BLOCK_PART..].as_chunks_mut().0[0] = *bytes;
+                    }
                 }
             }
         };
@@ -285,6 +279,42 @@ impl Activations {
     }
 }
 
+/// What activations are rounded from.
+trait Source: Sync {
+    /// Numbers of a row from `from` on, as many as there is `room`, where they may be put.
+    fn read<'a>(&'a self, row: usize, from: usize, room: &'a mut [f32]) -> &'a [f32];
+}
+
+/// Rows one after another.
+struct Rows<'s> {
+    input: &'s [f32],
+    inputs: usize,
+}
+
+impl Source for Rows<'_> {
+    fn read<'a>(&'a self, row: usize, from: usize, room: &'a mut [f32]) -> &'a [f32] {
+        &self.input[row * self.inputs + from..][..room.len()]
+    }
+}
+
+/// What [`Activations::gated`] is given.
+struct Gated<'s> {
+    gate: &'s Tiled,
+    up: &'s Tiled,
+    activation: fn(&mut [f32], &[f32]),
+}
+
+impl Source for Gated<'_> {
+    fn read<'a>(&'a self, row: usize, from: usize, room: &'a mut [f32]) -> &'a [f32] {
+        let mut others = [0.0; BLOCK];
+        let others = &mut others[..room.len()];
+        self.gate.read(row, from, room);
+        self.up.read(row, from, others);
+        (self.activation)(room, others);
+        room
+    }
+}
+
 /// All tiles of some matrices: the number of the matrix, and of its tile.
 fn tiles_of<const N: usize>(matrices: [&Packed; N]) -> Vec<(usize, usize)> {
     let of_one = |(at, matrix): (usize, &Packed)| (0..matrix.tiles()).map(move |tile| (at, tile));
@@ -301,10 +331,11 @@ pub(super) struct Tiled {
 }
 
 impl Tiled {
-    /// Reads numbers of a row from output `from` on, which begins a tile.
+    /// Reads numbers of a row from output `from` on, which begins a tile; whole tiles of them.
     fn read(&self, row: usize, from: usize, into: &mut [f32]) {
-        for (tile, into) in (from / TILE..).zip(into.chunks_mut(TILE)) {
-            into.copy_from_slice(&self.numbers[(tile * self.room + row) * TILE..][..into.len()]);
+        let tiles = self.numbers.as_chunks::<TILE>().0;
+        for (tile, into) in (from / TILE..).zip(into.as_chunks_mut::<TILE>().0) {
+            *into = tiles[tile * self.room + row];
         }
     }
 }
