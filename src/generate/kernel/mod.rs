@@ -331,11 +331,11 @@ pub(super) struct Tiled {
 }
 
 impl Tiled {
-    /// Reads numbers of a row from output `from` on, which begins a tile; whole tiles of them.
+    /// Reads numbers of a row from output `from` on, which begins a tile.
     fn read(&self, row: usize, from: usize, into: &mut [f32]) {
-        let tiles = self.numbers.as_chunks::<TILE>().0;
-        for (tile, into) in (from / TILE..).zip(into.as_chunks_mut::<TILE>().0) {
-            *into = tiles[tile * self.room + row];
+        for (tile, into) in (from / TILE..).zip(into.chunks_mut(TILE)) {
+            // Not as an array: that is copied in pieces too small for the wide loads that follow, which then wait.
+            into.copy_from_slice(&self.numbers[(tile * self.room + row) * TILE..][..into.len()]);
         }
     }
 }
