@@ -43,9 +43,14 @@ pub(super) fn understand<E>(
     // Words that name another document only perhaps, and that stand in the one that was spoken of, ask about that one.
     if let (Some(perhaps), Some(before)) = (&named, &before)
         && !perhaps.is_sure
-        && hold(&before.documents, &taken_words(question, &perhaps.question))?
+        && let taken = taken_words(question, &perhaps.question)
+        && !taken.is_empty()
+        && hold(&before.documents, &taken)?
     {
         named = None;
+    }
+    if let Some(named) = &mut named {
+        named.is_sure &= !asks_of_others(question);
     }
     let own = named.as_ref().map_or(question, |named| named.question.as_str()).to_owned();
     let turns = last_turns(conversation);
@@ -83,7 +88,7 @@ pub(super) fn understand<E>(
         return Ok(Understood { carried: asked != question, question: asked, named: None });
     };
     // "It" can only be what was spoken of; a whole question may as well be about everything, and one of many files is.
-    before.is_sure &= (leans || asks_nothing) && !asks_of_many(question);
+    before.is_sure &= (leans || asks_nothing) && !asks_of_others(question);
     before.question.clone_from(&asked);
     Ok(Understood { question: asked, named: Some(before), carried: true })
 }
@@ -190,6 +195,33 @@ fn joins(before: &str, after: &str) -> bool {
             || is_file
             || THINGS.contains(&before)
             || (SUBJECTS.contains(&after) && !DEMONSTRATED.contains(&before)))
+}
+
+/// Whether a question asks of other files than those that it names: of many, or how one compares.
+fn asks_of_others(question: &str) -> bool {
+    const COMPARING: [&str; 10] = [
+        "compare",
+        "compared",
+        "compares",
+        "comparison",
+        "differ",
+        "difference",
+        "differences",
+        "differs",
+        "unlike",
+        "versus",
+    ];
+    const COMPARED: [&str; 6] = ["in", "our", "that", "the", "those", "under"];
+    let words = plain_words(question);
+    let compares = |at: usize| {
+        let after = words.get(at + 1).map_or("", String::as_str);
+        match words[at].as_str() {
+            "than" => COMPARED.contains(&after),
+            "another" | "other" => FILES.iter().any(|files| *files == after || files.strip_suffix('s') == Some(after)),
+            word => COMPARING.contains(&word),
+        }
+    };
+    asks_of_many(question) || (0..words.len()).any(compares)
 }
 
 /// Whether a question asks of many files: "which leases", "any of our contracts", but not "which of these leases".

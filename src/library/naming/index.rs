@@ -17,7 +17,7 @@ pub(in crate::library) struct Identity {
     /// Those of its file names and title alone, when it is short.
     short_names: Option<HashSet<String>>,
     names: Vec<String>,
-    /// The last part of each of its file names, in pieces.
+    /// The last part of each of its file names, and that with the folder before it, in pieces.
     files: Vec<Vec<String>>,
     /// The words of a sample of its text.
     sample: Option<HashSet<String>>,
@@ -56,7 +56,7 @@ impl Identity {
             terms,
             short_names,
             names: files.to_vec(),
-            files: files.iter().map(|file| pieces(file.rsplit('/').next().unwrap_or(file))).collect(),
+            files: files.iter().flat_map(|file| last_parts(file)).collect(),
             sample: sample
                 .map(|text| sparse::words_with_terms(text).into_iter().filter_map(|(_, term)| term).collect()),
         }
@@ -76,6 +76,14 @@ impl Identity {
     pub(super) fn has(&self, term: &str) -> bool {
         self.terms.contains(term)
     }
+}
+
+/// The pieces of a file's name, and of that with the folder that it is in.
+fn last_parts(file: &str) -> impl Iterator<Item = Vec<String>> {
+    let mut slashes = file.rmatch_indices('/').map(|(at, _)| at + 1);
+    let name = slashes.next();
+    let with_folder = name.map(|_| slashes.next().unwrap_or(0));
+    std::iter::once(name.unwrap_or(0)).chain(with_folder).map(|from| pieces(&file[from..]))
 }
 
 fn add(terms: &mut HashSet<String>, text: &str, most: usize) {
@@ -110,7 +118,18 @@ pub(in crate::library) struct Identities {
     sampled: Vec<u32>,
     sampled_with: HashMap<String, Vec<u32>>,
     by_file: HashMap<Vec<String>, Vec<u32>>,
+    /// The same without extensions.
+    by_stem: HashMap<Vec<String>, Vec<u32>>,
     longest_file: usize,
+}
+
+/// Files whose names stand in a question.
+pub(super) struct NamedFiles {
+    pub documents: Vec<DocumentId>,
+    /// The words of the question that they take.
+    pub words: HashSet<usize>,
+    /// Whether all stand there with their extension; without it "annual report" may be the file or what is asked for.
+    pub in_full: bool,
 }
 
 /// Words name a document from this surprise on, in nats: 2.4 is a word that one document in eleven has. Among a few
@@ -124,6 +143,8 @@ pub(super) struct Rarities<'a> {
     pub surprise: BTreeMap<&'a str, f32>,
     /// That of a term of a single document.
     pub most: f32,
+    /// Documents of the scope.
+    pub documents: usize,
     in_scope: Vec<bool>,
 }
 
@@ -149,6 +170,7 @@ impl Identities {
         let mut sampled = Vec::new();
         let mut sampled_with: HashMap<String, Vec<u32>> = HashMap::new();
         let mut by_file: HashMap<Vec<String>, Vec<u32>> = HashMap::new();
+        let mut by_stem: HashMap<Vec<String>, Vec<u32>> = HashMap::new();
         for (at, identity) in (0..).zip(&all) {
             if let Some(sample) = &identity.sample {
                 sampled.push(at);
@@ -163,12 +185,12 @@ impl Identities {
                 by_file.entry(file.clone()).or_default().push(at);
                 // Without its extension a name of one word is a word like any other.
                 if file.len() > 2 {
-                    by_file.entry(file[..file.len() - 1].to_vec()).or_default().push(at);
+                    by_stem.entry(file[..file.len() - 1].to_vec()).or_default().push(at);
                 }
             }
         }
         let longest_file = by_file.keys().map(Vec::len).max().unwrap_or(0);
-        Self { all, with, sampled, sampled_with, by_file, longest_file }
+        Self { all, with, sampled, sampled_with, by_file, by_stem, longest_file }
     }
 
     pub(in crate::library) fn iter(&self) -> impl Iterator<Item = &std::sync::Arc<Identity>> {
@@ -205,10 +227,11 @@ impl Identities {
         words: &Words,
         scope: &Scope,
         allowed: &dyn Fn(usize) -> bool,
-    ) -> Option<(Vec<DocumentId>, HashSet<usize>)> {
+    ) -> Option<NamedFiles> {
         let pieces = words.pieces();
         let mut taken = vec![false; pieces.len()];
         let mut documents = Vec::new();
+        let mut in_full = true;
         for length in (2..=self.longest_file.min(pieces.len())).rev() {
             for (start, window) in pieces.windows(length).enumerate() {
                 let span = start..start + length;
@@ -216,19 +239,25 @@ impl Identities {
                     continue;
                 }
                 let name: Vec<String> = window.iter().map(|(_, piece)| piece.clone()).collect();
-                let found = self.by_file.get(&name).into_iter().flatten().map(|at| *at as usize);
-                let found = found.filter(|at| scope.contains(self.at(*at).collection) && allowed(*at));
-                for at in found {
+                let files = [(true, self.by_file.get(&name)), (false, self.by_stem.get(&name))];
+                let found =
+                    files.into_iter().flat_map(|(full, at)| at.into_iter().flatten().map(move |at| (full, *at)));
+                for (full, at) in found {
+                    let at = at as usize;
+                    if !scope.contains(self.at(at).collection) || !allowed(at) {
+                        continue;
+                    }
                     let id = self.at(at).id;
                     taken[span.clone()].fill(true);
+                    in_full &= full;
                     if !documents.contains(&id) {
                         documents.push(id);
                     }
                 }
             }
         }
-        let of_names = pieces.iter().zip(&taken).filter(|(_, taken)| **taken).map(|((at, _), _)| *at).collect();
-        (!documents.is_empty()).then_some((documents, of_names))
+        let words = pieces.iter().zip(&taken).filter(|(_, taken)| **taken).map(|((at, _), _)| *at).collect();
+        (!documents.is_empty()).then_some(NamedFiles { documents, words, in_full })
     }
 
     /// How rare the question's terms are as names: among identities, and in the running text of a sample of the others,
@@ -255,6 +284,6 @@ impl Identities {
                 Some((term, nats(named as f32 + used)))
             })
             .collect();
-        Rarities { surprise, most: nats(1.0), in_scope }
+        Rarities { surprise, most: nats(1.0), documents: documents as usize, in_scope }
     }
 }

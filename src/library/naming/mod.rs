@@ -30,6 +30,9 @@ const TELLING_SHARE: f32 = 0.5;
 const SURE_SHARE: f32 = 2.5;
 /// Documents with this share of the best one's evidence may be meant as well.
 const AS_LIKELY: f32 = 0.8;
+/// Among so few documents most words of a question stand in the beginning of one alone: they may name it, and may as well
+/// be what is asked.
+const FEW_DOCUMENTS: usize = 5;
 /// When more than this many are as likely, the question names a kind of document and not one.
 const MOST_NAMED: usize = 64;
 
@@ -44,13 +47,18 @@ pub(super) fn named(
     let words = Words::of(question);
     let allowed = |at: usize| within.is_none_or(|within| within.contains(&identities.at(at).id));
     let rarity = identities.rarities(&words, scope);
-    if let Some((documents, of_names)) = identities.by_file_name(&words, scope, &allowed) {
-        let question = words.without(|at| if of_names.contains(&at) { Kind::File } else { words.unnamed(at) });
-        let is_theirs =
-            |term: &str| identities.with(term).iter().any(|at| documents.contains(&identities.at(*at as usize).id));
-        let is_sure = !rarity.names_another(is_theirs);
-        return Some(Named { documents, question, is_sure });
+    if let Some(files) = identities.by_file_name(&words, scope, &allowed) {
+        let kind = |at| if files.words.contains(&at) { Kind::File } else { words.unnamed(at) };
+        let question = words.without(kind, files.in_full);
+        let terms: HashSet<&str> = files.words.iter().filter_map(|at| words.term(*at)).collect();
+        let is_theirs = |term: &str| {
+            let with = identities.with(term).iter().map(|at| identities.at(*at as usize).id);
+            terms.contains(term) || with.into_iter().any(|id| files.documents.contains(&id))
+        };
+        let is_sure = files.in_full && !rarity.names_another(is_theirs);
+        return Some(Named { documents: files.documents, question, is_sure });
     }
+    let is_few = rarity.documents <= FEW_DOCUMENTS;
 
     let mut evidence = vec![0.0_f32; identities.len()];
     for (term, surprise) in &rarity.surprise {
@@ -80,13 +88,14 @@ pub(super) fn named(
         return None;
     }
     let is_theirs = |term: &str| ranked.iter().any(|(at, _)| identities.at(*at).has(term));
-    let question = words.without(|at| match words.term(at) {
+    let kind = |at| match words.term(at) {
         Some(term) if !is_theirs(term) => words.unnamed(at),
         Some(term) if rarity.surprise.get(term).is_some_and(|s| *s >= TELLING_SHARE * rarity.most) => Kind::Naming,
         Some(_) => Kind::Theirs,
         None => Kind::Common,
-    });
-    let is_sure = is_plain && !rarity.names_another(is_theirs);
+    };
+    let question = if is_few { question.to_owned() } else { words.without(kind, true) };
+    let is_sure = is_plain && !is_few && !rarity.names_another(is_theirs);
     Some(Named { documents: ranked.iter().map(|(at, _)| identities.at(*at).id).collect(), question, is_sure })
 }
 

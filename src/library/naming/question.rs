@@ -76,8 +76,8 @@ impl<'a> Words<'a> {
 
     /// The question without its naming words. A clause that mostly names goes whole when others ask something;
     /// elsewhere a run of words of the name goes, and what stays of it says what kind of document it is ("the Acme
-    /// lease" becomes "the lease"). When nothing of substance stays, the whole question.
-    pub(super) fn without(&self, kind: impl Fn(usize) -> Kind) -> String {
+    /// lease" becomes "the lease"), if `runs_too` may. When nothing of substance stays, the whole question.
+    pub(super) fn without(&self, kind: impl Fn(usize) -> Kind, runs_too: bool) -> String {
         let kinds: Vec<Kind> = (0..self.words.len()).map(kind).collect();
         let clauses = self.clauses();
         let asks = |kept: &[bool]| kinds.iter().zip(kept).any(|(kind, kept)| *kept && *kind == Kind::Other);
@@ -89,10 +89,11 @@ impl<'a> Words<'a> {
                 let naming = count(Kind::Naming) + count(Kind::File).min(1);
                 let (theirs, other) = (count(Kind::Theirs), count(Kind::Other));
                 // "…, Inc; what is": the rest of a name that a comma parted goes with it.
-                before_went = (naming > 0 && naming + theirs > other) || (before_went && naming + other == 0);
+                before_went = !self.asks(clause)
+                    && ((naming > 0 && naming + theirs > other) || (before_went && naming + other == 0));
                 if before_went && whole_clauses {
                     kept[clause.clone()].fill(false);
-                } else {
+                } else if runs_too {
                     for run in naming_runs(&kinds, clause.clone()) {
                         kept[run].fill(false);
                     }
@@ -105,6 +106,13 @@ impl<'a> Words<'a> {
         self.text.to_owned()
     }
 
+    /// Whether a clause asks something by itself.
+    fn asks(&self, clause: &Range<usize>) -> bool {
+        const ASKING: [&str; 9] = ["how", "what", "when", "where", "which", "who", "whom", "whose", "why"];
+        let mut words = clause.clone().map(|at| self.text[self.words[at].0.clone()].to_lowercase());
+        words.any(|word| ASKING.contains(&word.as_str()))
+    }
+
     /// The kept stretches of the text, with the marks that follow them.
     fn joined(&self, clauses: &[Range<usize>], kept: &[bool]) -> String {
         let mut rest = String::new();
@@ -112,7 +120,8 @@ impl<'a> Words<'a> {
             for at in clause.clone().filter(|at| kept[*at]) {
                 let end = self.words.get(at + 1).map_or(self.text.len(), |(next, _)| next.start);
                 let stretch = &self.text[self.words[at].0.start..end];
-                if kept.get(at + 1).is_none_or(|kept| *kept) {
+                // The marks at the end of a clause stay when the next one goes.
+                if at + 1 == clause.end || kept[at + 1] {
                     rest.push_str(stretch);
                 } else {
                     rest.push_str(&self.text[self.words[at].0.clone()]);
@@ -130,7 +139,7 @@ impl<'a> Words<'a> {
                 rest.push(' ');
             }
         }
-        let rest = rest.trim_end();
+        let rest = rest.trim_end_matches([' ', ',', ';', ':']);
         let mark = if self.text.trim_end().ends_with('?') && !rest.ends_with('?') { "?" } else { "" };
         format!("{rest}{mark}")
     }

@@ -79,8 +79,10 @@ fn a_document_is_named_by_party_kind_or_file_in_any_wording() {
 fn a_file_name_is_decisive_with_any_separators() {
     check("What notice does 183.pdf require?", &[5], "What notice does require?");
     check("In \"rent roll 2023.PDF\": which rents fell?", &[6], "which rents fell?");
-    check("rent-roll-2023 - which rents fell?", &[6], "which rents fell?");
+    check("In rent-roll-2023: which rents fell?", &[6], "which rents fell?");
     check("According to acme holdings inc 20180417 ex 10.1 lease, who insures?", &[0], "who insures?");
+    // Without its extension it may be what is asked for.
+    check("Who signs the rent roll 2023?", &[6], "Who signs the rent roll 2023?");
     check("Is a breach defined in orchid nda.pdf?", &[4], "Is a breach defined in?");
     check("Is a breach defined in nda.pdf?", &[3], "Is a breach defined in?");
     check("What is in 183.pdf?", &[5], "What is in 183.pdf?");
@@ -94,6 +96,13 @@ fn what_leads_to_a_name_goes_with_it() {
     check("Under section 5 of \"183.pdf\": does the client pay?", &[5], "Under section 5 of: does the client pay?");
     check("In clause 7 of the attached file 183.pdf, who pays?", &[5], "In clause 7 of the attached file, who pays?");
     check("According to Corvid's document, who pays?", &[9], "who pays?");
+    check("Who pays fees? According to 183.pdf, when are they due?", &[5], "Who pays fees? when are they due?");
+    check(
+        "Who is entitled under 183.pdf, and when are payments due?",
+        &[5],
+        "Who is entitled under, and when are payments due?",
+    );
+    check("When are fees due, according to 183.pdf?", &[5], "When are fees due?");
     check("Does the document 183.pdf allow fees?", &[5], "Does the document allow fees?");
 }
 
@@ -109,6 +118,8 @@ fn nothing_else_is_meant_unless_it_is_named_too() {
     let is_sure = |question| named(&contracts(), question, &scope, None).expect("names a document").is_sure;
     assert!(is_sure("What notice does 183.pdf require?"));
     assert!(is_sure("What notice does 183.pdf require of Brooks Bottling?"));
+    assert!(is_sure("Who insures under AcmeHoldingsInc_20180417_EX-10.1_Lease.pdf?"));
+    assert!(!is_sure("Who signs the rent roll 2023?"));
     assert!(!is_sure("Does 183.pdf require more notice than the Acme lease?"));
     assert!(is_sure("Is there a cap in the Acme Holdings lease with Bolt of EX-10.1?"));
     assert!(!is_sure("Is the cap in the Acme Holdings lease with Bolt of EX-10.1 higher than Fazync's?"));
@@ -143,6 +154,30 @@ fn names_of_several_documents_keep_them_all() {
     let shelf = shelf(&documents);
     assert_eq!(ask(&shelf, "Who repairs the roof in the Acme leases?").0.len(), 40);
     assert_eq!(ask(&shelf, "Who repairs the roof in the Acme lease of unit 017?").0, [17]);
+}
+
+#[test]
+fn files_of_one_name_are_told_apart_by_their_folders() {
+    let shelf = shelf(&[
+        ("clients/acme/lease.pdf", "LEASE of Acme", LONG, CLAUSES),
+        ("clients/bolt/lease.pdf", "LEASE of Bolt", LONG, CLAUSES),
+        ("lease.pdf", "LEASE of Corvid", LONG, CLAUSES),
+    ]);
+    let ask = |question| ask(&shelf, question);
+    assert_eq!(ask("What rent does acme/lease.pdf state?"), (vec![0], "What rent does state?".to_owned()));
+    assert_eq!(ask("What rent does lease.pdf state?"), (vec![0, 1, 2], "What rent does state?".to_owned()));
+}
+
+#[test]
+fn among_few_files_a_word_of_what_is_asked_names_none_for_sure() {
+    let shelf = shelf(&[
+        ("lease.pdf", "LEASE between Landlord and Tenant; security deposit", LONG, CLAUSES),
+        ("visit.pdf", "Note of the cardiology ward", LONG, CLAUSES),
+    ]);
+    let question = "Does the tenant pay a security deposit in advance?";
+    let scope = Scope::new([CollectionId(Uuid::nil())]).expect("one collection");
+    let named = named(&shelf, question, &scope, None).expect("it may be the lease");
+    assert_eq!((named.question.as_str(), named.is_sure), (question, false));
 }
 
 #[test]
