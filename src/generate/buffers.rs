@@ -4,10 +4,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use aligned_vec::{AVec, CACHELINE_ALIGN};
-
-/// What their first byte is aligned to: a cache line.
-pub(super) const BUFFER_ALIGN: usize = CACHELINE_ALIGN;
+use aligned_vec::AVec;
 
 /// Buffers that are kept: a layer has fewer at the same time.
 const KEPT: usize = 12;

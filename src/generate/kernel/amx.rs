@@ -17,15 +17,12 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::super::buffers::{BUFFER_ALIGN, Buffer};
+use super::super::buffers::Buffer;
 use super::super::levels::{BLOCK, GROUP, GROUPS};
 use super::super::packed::{QUAD_BYTES, TILE, Tile, level_bytes, span_bytes};
 use super::avx512::{self, Avx512};
 use super::lanes::{Lanes, QUADS, by_grid, levels};
-use super::{Activations, BLOCK_SUMS, ROW_BLOCK, ROW_STEP, ZERO_OF_BLOCKS, block_row};
-
-/// Fewer rows are sooner done without tiles, which always compute 16.
-const FEWEST_ROWS: usize = 8;
+use super::{Activations, BLOCK_SUMS, FEW_ROWS, ROW_BLOCK, ROW_STEP, ZERO_OF_BLOCKS, block_row};
 
 /// Rows of a tile, and outputs of one.
 const SIDE: usize = 16;
@@ -55,7 +52,7 @@ pub(super) unsafe fn multiply(tile: Tile<'_>, activations: &Activations, rows: R
     // SAFETY: this function's contract is the same. Where there is room for whole steps of rows, these begin at a
     // multiple of a step, so that every tile that is loaded lies inside the activations.
     unsafe {
-        if rows.len() < FEWEST_ROWS || !activations.room.is_multiple_of(ROW_STEP) {
+        if rows.len() < FEW_ROWS || !activations.room.is_multiple_of(ROW_STEP) {
             return avx512::multiply(tile, activations, rows, out);
         }
         assert!(rows.start.is_multiple_of(ROW_STEP) && out.len() >= rows.len().next_multiple_of(ROW_STEP));
@@ -374,11 +371,12 @@ unsafe fn groups<const BITS: usize, const LEAST: bool>(
 ) {
     let padded = rows.len().next_multiple_of(SIDE);
     assert!(padded <= ROW_BLOCK);
-    const { assert!(align_of::<Slab>() <= BUFFER_ALIGN) }
     let mut room = Buffer::new(size_of::<Slab>() / size_of::<f32>());
-    // SAFETY: as large and as aligned; any bits are numbers. To have it on the stack, it would be cleared for each tile.
-    #[expect(clippy::cast_ptr_alignment, reason = "asserted above")]
-    let slab = unsafe { &mut *room.as_mut_ptr().cast::<Slab>() };
+    #[expect(clippy::cast_ptr_alignment, reason = "asserted next")]
+    let slab = room.as_mut_ptr().cast::<Slab>();
+    assert!(slab.is_aligned());
+    // SAFETY: as large and as aligned, and any bits are numbers: what was there before does not matter.
+    let slab = unsafe { &mut *slab };
     for first in (0..activations.spans).step_by(SLAB) {
         slab.groups = SLAB.min(activations.spans - first);
         let at = activations.place(first, rows.start);
@@ -409,7 +407,7 @@ impl Slab {
     /// Spreads the levels and numbers of a group.
     ///
     /// # Safety
-    /// The CPU has the instructions, and `bytes` are those of a group.
+    /// The CPU has the instructions, `bytes` are those of a group, and `group` is below [`SLAB`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn take_group<const BITS: usize, const LEAST: bool>(&mut self, group: usize, bytes: *const u8, zero: i8) {
         let zero = _mm512_set1_epi8(zero);
@@ -434,7 +432,7 @@ impl Slab {
     /// outputs to `out`.
     ///
     /// # Safety
-    /// As [`multiply`], with tiles shaped for 32 values; the rows are in `out`.
+    /// As [`multiply`], with tiles shaped for 32 values; the groups of the slab are those of the activations from `at` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn multiply<const LEAST: bool>(
         &mut self,

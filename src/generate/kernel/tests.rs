@@ -102,6 +102,10 @@ fn inputs_need_not_fill_whole_blocks_nor_outputs_whole_tiles() {
     for kind in [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q8_0, GgmlDType::F32] {
         check(kind, 5, 576, 64);
         check(kind, 9, 64, 40);
+        // Of 32 inputs at a time, one to thirty-five: matrix units take eight together.
+        for groups in [1, 7, 9, 18, 35] {
+            check(kind, 40, 32 * groups, 40);
+        }
         check(kind, 1, 32, 3);
     }
 }
@@ -141,7 +145,7 @@ fn the_largest_levels_overflow_nowhere_in_any_format() {
         block[halves].chunks_mut(2).for_each(|half| half.copy_from_slice(&one));
         let packed = Packed::pack(kind, outputs, inputs, &block.repeat(inputs * outputs / packed_span(size))).unwrap();
         for value in [1.0, -1.0] {
-            for rows in [1, 4, 9] {
+            for rows in [1, 4, 9, 16] {
                 let activations = Activations::new(&vec![value; rows * inputs], inputs, packed.grid.span);
                 let plain = plain_product(&activations, &packed);
                 for kernel in Kernel::available() {
