@@ -128,8 +128,10 @@ const OF_BEST_PASSAGE: f32 = 0.08;
 const LENGTH: f32 = 0.04;
 /// Lines that are shown before the model writes.
 const SHOWN_LINES: usize = 3;
-/// Shorter lines are headings and numbers: they say what follows, but nothing of their own.
+/// Shorter lines are mostly headings and numbers: they say what follows, but nothing of their own.
 const LEAST_BYTES: usize = 25;
+/// But a sentence of so many words says something.
+const LEAST_WORDS: usize = 3;
 /// Longest quote in bytes; a longer sentence is cut to the part that matches best.
 pub(super) const QUOTE_BYTES: usize = 600;
 
@@ -358,9 +360,15 @@ impl Stretch {
     }
 }
 
-/// Whether a line is worth comparing: it is not short, or it gives a name and its value.
+/// Whether a line is worth comparing: it is not short, or it gives a name and its value ("Allergies: latex"), or is a
+/// short sentence ("Warfarin 5 mg daily.") and not the end of one.
 fn says_something(line: &str) -> bool {
-    line.len() >= LEAST_BYTES || line.split_once(": ").is_some_and(|(_, value)| !value.trim().is_empty())
+    let line = line.trim();
+    let is_sentence = line.starts_with(char::is_uppercase)
+        && line.ends_with(['.', '!'])
+        && line.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count() >= LEAST_WORDS;
+    let has_value = line.split_once(": ").is_some_and(|(_, value)| !value.trim().is_empty());
+    line.len() >= LEAST_BYTES || has_value || is_sentence
 }
 
 fn lines(stretches: &[Stretch]) -> Vec<Line> {
@@ -525,6 +533,17 @@ pub(super) mod tests {
         let page = &evidence.stretches[0].text;
         assert!(quotes.iter().all(|quote| page[quote.start as usize..quote.end as usize] == quote.quote));
         assert!((evidence.signals.words - 1.0).abs() < 1e-6 && evidence.signals.nearest > 0.49);
+    }
+
+    #[test]
+    fn a_short_line_is_compared_when_it_says_something() {
+        for line in ["Allergies: latex", "Warfarin 5 mg daily.", "Allergic to latex.", "Payment is due in thirty days"]
+        {
+            assert!(says_something(line), "{line}");
+        }
+        for line in ["5. Fees", "Page 3 of 7", "to the Tenant.", "Exhibit A.", "Allergies:", "Article 5 ."] {
+            assert!(!says_something(line), "{line}");
+        }
     }
 
     #[test]
