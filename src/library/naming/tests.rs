@@ -80,6 +80,7 @@ fn a_file_name_is_decisive_with_any_separators() {
     check("What notice does 183.pdf require?", &[5], "What notice does require?");
     check("In \"rent roll 2023.PDF\": which rents fell?", &[6], "which rents fell?");
     check("In rent-roll-2023: which rents fell?", &[6], "which rents fell?");
+    check("rent-roll-2023 - which rents fell?", &[6], "which rents fell?");
     check("According to acme holdings inc 20180417 ex 10.1 lease, who insures?", &[0], "who insures?");
     // Without its extension it may be what is asked for.
     check("Who signs the rent roll 2023?", &[6], "Who signs the rent roll 2023?");
